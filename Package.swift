@@ -1,0 +1,90 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// The one place that decides for which processor the arithmetic is compiled. Swift takes its
+// instruction set from Clang's: without this flag it emits baseline x86-64, a quarter of the speed.
+// Programs check at start that the processor has what is asked for here (see Kernels/Processor.swift).
+#if arch(x86_64)
+  let instructionSet = ["-Xcc", "-march=x86-64-v3"]
+#else
+  let instructionSet: [String] = []
+#endif
+
+let kernelSettings: [SwiftSetting] = [
+  .unsafeFlags(instructionSet),
+  .unsafeFlags(["-Ounchecked"], .when(configuration: .release)),
+]
+
+let package = Package(
+  name: "tutti",
+  products: [
+    .executable(name: "coordinator", targets: ["coordinator"]),
+    .executable(name: "worker", targets: ["worker"]),
+    .executable(name: "tutti", targets: ["tutti"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+  ],
+  targets: [
+    // C libraries, as Debian packages them
+    .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "CFFTW", pkgConfig: "fftw3f", providers: [.apt(["libfftw3-dev"])]),
+    .systemLibrary(name: "CSndfile", pkgConfig: "sndfile", providers: [.apt(["libsndfile1-dev"])]),
+    .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+    .systemLibrary(name: "CSoxr", pkgConfig: "soxr", providers: [.apt(["libsoxr-dev"])]),
+    .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+    .systemLibrary(name: "CZeroMQ", pkgConfig: "libzmq", providers: [.apt(["libzmq3-dev"])]),
+    .target(name: "CVector"),
+
+    // The modules; each may import only what its line names
+    .target(
+      name: "Kernels", dependencies: ["COpenBLAS", "CVector"], swiftSettings: kernelSettings),
+    .target(name: "Layers", dependencies: ["Kernels"]),
+    .target(name: "Models", dependencies: ["Layers", "Kernels"]),
+    .target(name: "Audio", dependencies: ["CSndfile", "CFFTW", "CSoxr"]),
+    .target(name: "Dataset", dependencies: ["CXXHash", "CSodium"]),
+    .target(name: "Cluster", dependencies: ["CZeroMQ", "CXXHash"]),
+    .target(name: "Synthesis", dependencies: ["Audio"]),
+    .target(
+      name: "Training",
+      dependencies: [
+        "Models", "Layers", "Kernels", "Audio", "Dataset", "Cluster", "CSodium",
+        .product(name: "Yams", package: "Yams"),
+      ]),
+
+    // The programs: argument parsing and wiring only
+    .executableTarget(
+      name: "coordinator",
+      dependencies: [
+        "Training", "Synthesis",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+    .executableTarget(
+      name: "worker",
+      dependencies: [
+        "Training", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+    .executableTarget(
+      name: "tutti",
+      dependencies: [
+        "Training", "Synthesis", "Audio", "Dataset", "Models",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+
+    .testTarget(name: "KernelsTests", dependencies: ["Kernels"]),
+    .testTarget(name: "LayersTests", dependencies: ["Layers", "Kernels"]),
+    .testTarget(name: "ModelsTests", dependencies: ["Models", "Layers", "Kernels"]),
+    .testTarget(name: "AudioTests", dependencies: ["Audio"]),
+    .testTarget(name: "DatasetTests", dependencies: ["Dataset"]),
+    .testTarget(name: "ClusterTests", dependencies: ["Cluster"]),
+    .testTarget(name: "SynthesisTests", dependencies: ["Synthesis", "Audio"]),
+    .testTarget(
+      name: "TrainingTests",
+      dependencies: ["Training", "Models", "Layers", "Kernels", "Dataset", "Cluster"]),
+    .testTarget(
+      name: "ProgramTests",
+      dependencies: ["coordinator", "worker", "tutti"]),
+  ],
+  swiftLanguageModes: [.v6]
+)
