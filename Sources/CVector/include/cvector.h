@@ -26,3 +26,7 @@ CV cv_f8 cv_fma(cv_f8 a, cv_f8 b, cv_f8 c) {
   return a * b + c; // without the instruction, __builtin_elementwise_fma calls fmaf() per lane
 #endif
 }
+
+// What the kernels of this build use (Package.swift decides), and whether this processor has it.
+const char *cv_instruction_set(void);
+int cv_cpu_has_instruction_set(void);
