@@ -5,11 +5,17 @@ import Layers
 /// `Architectures.all`.
 package protocol Architecture: Sendable {
   static var name: String { get }
-  /// Widths of the published sizes, in the order of the layers.
+  /// Widths of the published sizes, in the order of the layers; empty where none were published.
   static var sizes: [String: [Int]] { get }
+  /// Widths that all scales are multiples of.
+  static var proportions: [Int] { get }
   /// The layers up to the tags' logits.
   static func build(_ chain: inout Chain, widths: [Int], settings: NetworkSettings)
     throws(NetworkError)
+}
+
+extension Architecture {
+  package static var proportions: [Int] { sizes["1M"] ?? [] }
 }
 
 /// The networks there are.
@@ -31,7 +37,7 @@ package enum Architectures {
   private static func network(
     _ architecture: any Architecture.Type, widths: [Int], settings: NetworkSettings
   ) throws(NetworkError) -> Network {
-    let expected = architecture.sizes.values.first?.count ?? 0
+    let expected = architecture.proportions.count
     guard widths.count == expected, widths.allSatisfy({ $0 > 0 }) else {
       throw NetworkError(
         "\(architecture.name) has \(expected) widths, all positive, in the order of its layers; "
@@ -48,29 +54,30 @@ package enum Architectures {
     switch settings.widths {
     case .explicit(let widths): return widths
     case .size(let size):
-      guard let widths = architecture.sizes[size] else {
-        let sizes = architecture.sizes.keys.sorted {
-          (Float($0.dropLast()) ?? 0) < (Float($1.dropLast()) ?? 0)
-        }
+      if let widths = architecture.sizes[size] { return widths }
+      guard let budget = nominalCounts[size] else {
+        let sizes = nominalCounts.sorted { $0.value < $1.value }.map(\.key)
         throw NetworkError(
-          "\(architecture.name) has no size \"\(size)\"; it has \(sizes.joined(separator: ", "))")
+          "there is no size \"\(size)\"; there are \(sizes.joined(separator: ", "))")
       }
-      return widths
+      return try self.widths(architecture, nearest: budget, settings)
     case .parameters(let budget):
-      return try widths(architecture, nearest: budget, settings)
+      return try self.widths(architecture, nearest: budget, settings)
     }
   }
+
+  /// What a size's name promises, for networks whose widths nobody published.
+  private static let nominalCounts = [
+    "0.1M": 100_000, "0.25M": 250_000, "0.5M": 500_000, "1M": 1_000_000, "3M": 3_000_000,
+  ]
 
   /// The count grows with the scale in small jumps: bisect to the jump that passes the budget, and
   /// take its nearer side.
   private static func widths(
     _ architecture: any Architecture.Type, nearest budget: Int, _ settings: NetworkSettings
   ) throws(NetworkError) -> [Int] {
-    guard let base = architecture.sizes["1M"] else {
-      throw NetworkError("\(architecture.name) cannot be scaled to a number of parameters")
-    }
     func scaled(_ scale: Double) -> [Int] {
-      base.map { max(1, Int((Double($0) * scale).rounded())) }
+      architecture.proportions.map { max(1, Int((Double($0) * scale).rounded())) }
     }
     func count(_ scale: Double) throws(NetworkError) -> Int {
       try network(architecture, widths: scaled(scale), settings: settings).weightsAndBiases

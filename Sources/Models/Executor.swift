@@ -18,8 +18,7 @@ package final class Executor {
   private let pool: ThreadPool
   private let plan: Plan
   private let arena: Storage
-  private let parameters: Storage
-  private let statistics: Storage
+  private let weights: Storage
 
   /// What one lane gives to a step, in one vector: gradient, batch statistics, loss.
   ///
@@ -27,28 +26,24 @@ package final class Executor {
   /// of them, so that the sum over lanes is the step's gradient, mean statistics and mean loss.
   package let contribution: Storage
 
-  package static func contributionCount(_ network: Network) -> Int {
-    network.parameterCount + network.statisticCount + 1
-  }
+  package static func contributionCount(_ network: Network) -> Int { network.weightCount + 1 }
 
   /// - Parameters:
   ///   - clips: the most a pass will see
   ///   - trains: false saves most of the memory and allows `logits` alone
-  ///   - parameters, statistics: flat vectors which passes read, owned by the caller
+  ///   - weights: the network's flat vector, which passes read; the caller's
   package init(
-    _ network: Network, clips: Int, loss: Loss, trains: Bool, parameters: Storage,
-    statistics: Storage, pool: ThreadPool
+    _ network: Network, clips: Int, loss: Loss, trains: Bool, weights: Storage, pool: ThreadPool
   ) {
     precondition(clips > 0, "Executor: \(clips) clips")
     precondition(
-      parameters.count >= network.parameterCount && statistics.count >= network.statisticCount,
-      "Executor: flat vectors of \(parameters.count) and \(statistics.count) floats")
+      weights.count >= network.weightCount,
+      "Executor: \(weights.count) of \(network.weightCount) weights")
     self.network = network
     self.loss = loss
     self.trains = trains
     self.pool = pool
-    self.parameters = parameters
-    self.statistics = statistics
+    self.weights = weights
     capacity = clips
     plan = Plan(network, clips: clips, trains: trains, threads: pool.threads)
     arena = Storage(count: plan.count)
@@ -100,8 +95,8 @@ package final class Executor {
         dy: plan.gradients[turn % 2], dx: place > 0 ? plan.gradients[(turn + 1) % 2] : nil)
       network.layers[place].backward(pass)
     }
-    let range = network.parameterCount..<(network.parameterCount + network.statisticCount)
-    whole.columns(range).scale(Float(clips) / Float(clipsInStep))
+    whole.columns(network.parameterCount..<network.weightCount).scale(
+      Float(clips) / Float(clipsInStep))
     return logits
   }
 
@@ -121,25 +116,21 @@ package final class Executor {
     func activation(_ offset: Int, _ shape: Shape) -> Tensor {
       Tensor(arena, offset: offset, shape: Shape([clips] + shape.extents))
     }
-    func named(_ range: Range<Int>, _ windows: [Network.Window], _ flat: Storage, _ base: Int = 0)
-      -> [Tensor]
-    {
-      windows[range].map { Tensor(flat, offset: base + $0.offset, shape: $0.shape) }
+    func named(_ windows: ArraySlice<Network.Window>, _ flat: Storage) -> [Tensor] {
+      windows.map { Tensor(flat, offset: $0.offset, shape: $0.shape) }
     }
+    let parameters = network.parameters[windows.parameters]
+    let statistics = network.statistics[windows.statistics]
     let trains = stream != nil
     return Pass(
       clips: clips, training: stream, x: activation(plan.outputs[place], layer.input),
       y: activation(plan.outputs[place + 1], layer.output),
-      parameters: named(windows.parameters, network.parameters, parameters),
-      statistics: named(windows.statistics, network.statistics, statistics),
-      batchStatistics: trains
-        ? named(
-          windows.statistics, network.statistics, contribution, network.parameterCount) : [],
+      parameters: named(parameters, weights), statistics: named(statistics, weights),
+      batchStatistics: trains ? named(statistics, contribution) : [],
       saved: Tensor(arena, offset: windows.saved, shape: [windows.savedCount]),
       scratch: Tensor(arena, offset: plan.scratch, shape: [plan.scratchCount]),
       dy: dy.map { activation($0, layer.output) }, dx: dx.map { activation($0, layer.input) },
-      gradients: trains ? named(windows.parameters, network.parameters, contribution) : [],
-      pool: pool)
+      gradients: trains ? named(parameters, contribution) : [], pool: pool)
   }
 }
 

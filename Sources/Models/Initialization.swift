@@ -2,13 +2,17 @@ import Kernels
 import Layers
 
 extension Network {
-  /// The first values of all parameters: a function of the seed and of each tensor's place.
-  package func initialize(_ parameters: Storage, seed: UInt64) {
-    precondition(parameters.count >= parameterCount, "initialize: \(parameters.count) floats")
+  /// The first values of all weights: parameters are a function of the seed and of each tensor's
+  /// place, running statistics start with mean zero and variance one.
+  package func initialize(_ weights: Storage, seed: UInt64) {
+    precondition(weights.count >= weightCount, "initialize: \(weights.count) floats")
+    for (statistic, window) in zip(layers.flatMap(\.statistics), statistics) {
+      Tensor(weights, offset: window.offset, shape: window.shape).matrix().fill(statistic.initial)
+    }
     let roles = layers.flatMap(\.parameters)
-    for (place, (parameter, window)) in zip(roles, self.parameters).enumerated() {
+    for (place, (parameter, window)) in zip(roles, parameters).enumerated() {
       let stream = RandomStream(seed: seed, purpose: .initialWeights, place: place)
-      let values = Tensor(parameters, offset: window.offset, shape: window.shape)
+      let values = Tensor(weights, offset: window.offset, shape: window.shape)
       switch parameter.initializer {
       case .zero: values.matrix().fill(0)
       case .one: values.matrix().fill(1)
@@ -25,14 +29,6 @@ extension Network {
           }
         }
       }
-    }
-  }
-
-  /// The first values of all running statistics: mean zero, variance one.
-  package func initializeStatistics(_ statistics: Storage) {
-    for (statistic, window) in zip(layers.flatMap(\.statistics), self.statistics) {
-      Tensor(statistics, offset: window.offset, shape: window.shape).matrix()
-        .fill(statistic.initial)
     }
   }
 

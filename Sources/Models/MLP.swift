@@ -3,10 +3,8 @@ import Layers
 /// A baseline without convolution: time-averaged mel frames into three dense layers.
 package enum MLP: Architecture {
   package static let name = "mlp"
-  package static let sizes = [
-    "0.1M": [87, 87], "0.25M": [197, 197], "0.5M": [351, 351], "1M": [601, 601],
-    "3M": [1298, 1298],
-  ]
+  package static let sizes: [String: [Int]] = [:]
+  package static let proportions = [601, 601]
 
   package static func build(_ chain: inout Chain, widths: [Int], settings: NetworkSettings)
     throws(NetworkError)

@@ -3,15 +3,18 @@ import Layers
 
 /// A network: a list of layers, and where their tensors lie in flat vectors.
 ///
-/// It holds sizes only. All parameters are one vector, all running statistics another; a gradient
-/// has the parameters' layout. So an optimizer is one loop, a reduction one buffer, and a checkpoint
-/// names over ranges.
+/// It holds sizes only. All parameters are one vector, followed by all running statistics: the
+/// network's weights. A gradient has the same layout. So an optimizer is one loop, a reduction one
+/// buffer, and a checkpoint names over ranges.
 package struct Network: Sendable {
   /// The registry's name: `crnn`.
   package let name: String
   package let layers: [any Layer]
   package let parameters: [Window]
   package let statistics: [Window]
+  /// Floats of the parameters, and of parameters and running statistics.
+  package let parameterCount: Int
+  package let weightCount: Int
 
   /// A named range of a flat vector.
   package struct Window: Sendable, Hashable {
@@ -28,28 +31,26 @@ package struct Network: Sendable {
     self.layers = layers
     var parameters: [Window] = []
     var statistics: [Window] = []
-    for layer in layers {
-      for p in layer.parameters { Self.append(p.name, p.shape, to: &parameters) }
-      for s in layer.statistics { Self.append(s.name, s.shape, to: &statistics) }
+    var offset = 0
+    for p in layers.flatMap(\.parameters) {
+      parameters.append(Window(name: p.name, shape: p.shape, offset: offset))
+      offset += p.shape.count
     }
+    parameterCount = offset
+    for s in layers.flatMap(\.statistics) {
+      statistics.append(Window(name: s.name, shape: s.shape, offset: offset))
+      offset += s.shape.count
+    }
+    weightCount = offset
     let names = (parameters + statistics).map(\.name)
     precondition(Set(names).count == names.count, "Network \(name): a tensor's name comes twice")
     self.parameters = parameters
     self.statistics = statistics
   }
 
-  private static func append(_ name: String, _ shape: Shape, to windows: inout [Window]) {
-    let offset = windows.last.map { $0.range.upperBound } ?? 0
-    windows.append(Window(name: name, shape: shape, offset: offset))
-  }
-
   /// One clip's input and logits.
   package var input: Shape { layers[0].input }
   package var tags: Int { layers[layers.count - 1].output.count }
-
-  /// Floats of the flat vectors.
-  package var parameterCount: Int { parameters.last?.range.upperBound ?? 0 }
-  package var statisticCount: Int { statistics.last?.range.upperBound ?? 0 }
 
   /// Weights and biases: the count by which the paper compares networks (batch normalization apart).
   package var weightsAndBiases: Int {
@@ -59,11 +60,6 @@ package struct Network: Sendable {
 
   /// Products summed in one clip's forward pass.
   package var multiplyAdds: Int { layers.reduce(0) { $0 + $1.multiplyAdds } }
-
-  /// Names each tensor of `flat`, in order.
-  package func tensors(_ windows: [Window], of flat: Storage) -> [Tensor] {
-    windows.map { Tensor(flat, offset: $0.offset, shape: $0.shape) }
-  }
 }
 
 /// A network that cannot be built as asked.

@@ -6,9 +6,8 @@ import Layers
 /// from the output to the hidden layer, which tanh alone offers.
 package enum RNN: Architecture {
   package static let name = "rnn"
-  package static let sizes = [
-    "0.1M": [129], "0.25M": [235], "0.5M": [352], "1M": [521], "3M": [936],
-  ]
+  package static let sizes: [String: [Int]] = [:]
+  package static let proportions = [521]
 
   package static func build(_ chain: inout Chain, widths: [Int], settings: NetworkSettings)
     throws(NetworkError)

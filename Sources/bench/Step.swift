@@ -33,14 +33,11 @@ struct Step: ParsableCommand {
     defer { pool.stop() }
     let network = try Architectures.network(
       NetworkSettings(network: network, widths: .size(size), tags: 50))
-    let parameters = Storage(count: network.parameterCount)
-    let statistics = Storage(count: network.statisticCount)
-    network.initialize(parameters, seed: 1)
-    network.initializeStatistics(statistics)
+    let weights = Storage(count: network.weightCount)
+    network.initialize(weights, seed: 1)
     func executor(trains: Bool) -> Executor {
       let executor = Executor(
-        network, clips: clips, loss: Loss(.binary), trains: trains, parameters: parameters,
-        statistics: statistics, pool: pool)
+        network, clips: clips, loss: Loss(.binary), trains: trains, weights: weights, pool: pool)
       fill(executor)
       return executor
     }
