@@ -43,7 +43,8 @@ struct CommaSeparatedReader {
     if position < bytes.count, bytes[position] == .quote {
       content = try quotedField()
     } else {
-      let end = bytes[position...].firstIndex { [.comma, .lf, .cr].contains($0) } ?? bytes.count
+      let end =
+        bytes[position...].firstIndex { $0 == .comma || $0 == .lf || $0 == .cr } ?? bytes.count
       content = Array(bytes[position..<end])
       position = end
       if content.contains(.quote) {

@@ -24,11 +24,11 @@ package struct LaneSchedule: Sendable {
   private let recent: RecentOrders
 
   /// - Parameters:
-  ///   - clips: the clips to visit, usually a store's train split; at most 2³²
+  ///   - clips: the clips to visit, usually a store's train split; fewer than 2³²
   ///   - random: counter-based: the same word for the same arguments, whenever it is asked
   package init(clips: Range<Int>, lanes: Int, clipsPerLane: Int, random: @escaping Random) {
     precondition(lanes > 0 && clipsPerLane > 0, "\(lanes) lanes of \(clipsPerLane) clips")
-    precondition(clips.count <= 1 << 32, "\(clips.count) clips are more than a word can number")
+    precondition(clips.count < 1 << 32, "\(clips.count) clips are more than a word can number")
     self.clips = clips
     self.lanes = lanes
     self.clipsPerLane = clipsPerLane

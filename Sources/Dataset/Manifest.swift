@@ -1,7 +1,7 @@
 import Foundation
 
 /// The three parts of a data set, in the order in which a store holds them.
-package enum Split: String, Sendable, CaseIterable, Codable {
+package enum Split: String, Sendable, CaseIterable {
   case train, validation, test
 }
 
@@ -118,5 +118,5 @@ private func composed(_ text: String) -> String {
 }
 
 private func hasControlCharacters(_ text: String) -> Bool {
-  text.unicodeScalars.contains { $0.properties.generalCategory == .control }
+  text.unicodeScalars.contains { $0.value < 0x20 || (0x7F..<0xA0).contains($0.value) }
 }

@@ -166,7 +166,7 @@ extension StoreDescription {
     let counts = sizes + blocks.map(\.clips)
     // Small enough that the size of no file overflows 63 bits.
     guard counts.allSatisfy({ (0...Int(Int32.max)).contains($0) }), bands > 0, frames > 0,
-      bands <= 1 << 15, frames <= 1 << 24, !tags.isEmpty, tags.count <= 1 << 16
+      bands * frames <= 1 << 30, !tags.isEmpty, tags.count <= 1 << 16
     else { return "a size is out of range" }
     guard blocks.reduce(0, { $0 + $1.clips }) == clips.total else {
       return "the blocks do not hold \(clips.total) clips"

@@ -62,7 +62,7 @@ private struct Columns {
   let ignored: [String]
 
   init(_ header: CommaSeparatedReader.Row, source: URL) throws {
-    let names = header.fields.map { $0.trimmingCharacters(in: .whitespaces).lowercased() }
+    let names = header.fields.map { trimmed($0).lowercased() }
     func column(_ name: String) throws -> Int? {
       let places = names.indices.filter { names[$0] == name }
       if places.count > 1 {
@@ -94,17 +94,29 @@ private struct Columns {
         "the row has \(row.fields.count) fields and the header \(names.count); "
           + "a field with a comma in it needs quotes")
     }
-    let fields = row.fields.map { $0.trimmingCharacters(in: .whitespaces) }
+    let fields = row.fields.map { trimmed($0) }
     guard let splitOfRow = Split(rawValue: fields[split]) else {
       throw TagsFile.error(
         .unknownSplit, source, row.line,
         "the split \(quoted(fields[split])) is none of train, validation, test")
     }
-    let tagsOfRow = fields[tags].isEmpty ? [] : fields[tags].components(separatedBy: "|")
+    let tagsOfRow =
+      fields[tags].isEmpty
+      ? [] : fields[tags].split(separator: "|", omittingEmptySubsequences: false)
     let workOfRow = work.map { fields[$0] } ?? ""
     return ClipRecord(
       id: fields[id], path: fields[path], split: splitOfRow,
       work: workOfRow.isEmpty ? nil : workOfRow,
-      tags: tagsOfRow.map { $0.trimmingCharacters(in: .whitespaces) }, line: row.line)
+      tags: tagsOfRow.map { trimmed($0) }, line: row.line)
   }
+}
+
+/// Without spaces and tabs at its ends.
+private func trimmed(_ text: some StringProtocol) -> String {
+  func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
+  let bytes = Substring(text).utf8
+  guard let start = bytes.firstIndex(where: { !isBlank($0) }),
+    let last = bytes.lastIndex(where: { !isBlank($0) })
+  else { return "" }
+  return String(text[start...last])
 }
