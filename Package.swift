@@ -21,6 +21,7 @@ let package = Package(
     .executable(name: "coordinator", targets: ["coordinator"]),
     .executable(name: "worker", targets: ["worker"]),
     .executable(name: "tutti", targets: ["tutti"]),
+    .executable(name: "bench", targets: ["bench"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -70,6 +71,11 @@ let package = Package(
       dependencies: [
         "Training", "Synthesis", "Audio", "Dataset", "Models",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+    .executableTarget(
+      name: "bench",
+      dependencies: [
+        "Models", "Kernels", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
     .testTarget(name: "KernelsTests", dependencies: ["Kernels"]),

@@ -64,6 +64,13 @@ extension Matrix {
     }
   }
 
+  /// self = (1 − share) · self + share · x
+  package func blend(_ x: Matrix, share: Float) {
+    forRows(x) { y, x in
+      map(x, y, into: y, columns) { ($1 * splat(1 - share)).adding($0, times: splat(share)) }
+    }
+  }
+
   /// self = x − y
   package func difference(_ x: Matrix, _ y: Matrix) {
     forRows(x, y) { z, x, y in map(x, y, into: z, columns) { $0 - $1 } }
