@@ -170,8 +170,8 @@ package struct ChannelBlock {
         let row = x + start + i * frames
         for j in 0..<poolT {
           let value = row[j] * sign
-          // NaN wins, so that it is seen downstream
-          let better = !(value <= best)
+          // NaN wins over whatever comes before or after it, so that it is seen downstream
+          let better = value > best || value != value
           best = better ? value : best
           choice = better ? i &* poolT &+ j : choice
         }

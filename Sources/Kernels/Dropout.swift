@@ -11,7 +11,8 @@ package struct Dropout {
   package init(rate: Float, stream: RandomStream) {
     precondition(rate >= 0 && rate < 1, "Dropout: rate \(rate)")
     self.stream = stream
-    threshold = UInt32((rate * 65_536).rounded())
+    // A rate next to one keeps one value in 65,536, so that the scale stays finite.
+    threshold = min(UInt32((rate * 65_536).rounded()), 65_535)
     keepScale = 65_536 / Float(65_536 - threshold)
   }
 

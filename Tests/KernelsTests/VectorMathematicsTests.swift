@@ -1,0 +1,86 @@
+import Foundation
+import Kernels
+import Testing
+
+/// The polynomials against the C library in double precision, over dense sweeps.
+///
+/// `exp` and `expm1` have no callers of their own in this module's interface: `sigmoid` is made of
+/// the first, `elu` and `tanh` of the second.
+@Suite("Vector mathematics")
+struct VectorMathematicsTests {
+  struct Sweep: Sendable, CustomTestStringConvertible {
+    let name: String
+    let apply: @Sendable (Matrix) -> Void
+    let exact: @Sendable (Double) -> Double
+    let range: ClosedRange<Float>
+    /// Largest error, relative to the exact value.
+    let bound: Double
+    var testDescription: String { "\(name) over \(range)" }
+  }
+
+  static let sweeps = [
+    Sweep(
+      name: "sigmoid", apply: { $0.sigmoid() }, exact: { 1 / (1 + exp(-$0)) }, range: -87...87,
+      bound: 2e-7),
+    Sweep(
+      name: "sigmoid", apply: { $0.sigmoid() }, exact: { 1 / (1 + exp(-$0)) }, range: -1...1,
+      bound: 2e-7),
+    Sweep(name: "tanh", apply: { $0.tanh() }, exact: { tanh($0) }, range: -40...40, bound: 2e-7),
+    Sweep(name: "tanh", apply: { $0.tanh() }, exact: { tanh($0) }, range: -1...1, bound: 2e-7),
+    Sweep(
+      name: "tanh", apply: { $0.tanh() }, exact: { tanh($0) }, range: -1e-3...1e-3, bound: 2e-7),
+    // elu of what is not positive is expm1
+    Sweep(name: "elu", apply: { $0.elu() }, exact: { expm1($0) }, range: -40...0, bound: 1e-7),
+    Sweep(name: "elu", apply: { $0.elu() }, exact: { expm1($0) }, range: -1...0, bound: 1e-7),
+    Sweep(name: "elu", apply: { $0.elu() }, exact: { expm1($0) }, range: -1e-5...0, bound: 1e-7),
+    Sweep(name: "elu", apply: { $0.elu() }, exact: { $0 }, range: 0...1e4, bound: 0),
+  ]
+
+  @Test("errors stay within the stated bounds", arguments: sweeps)
+  func errors(_ sweep: Sweep) {
+    let count = 400_003
+    let step = (sweep.range.upperBound - sweep.range.lowerBound) / Float(count - 1)
+    let arguments = (0..<count).map {
+      min(sweep.range.lowerBound + Float($0) * step, sweep.range.upperBound)
+    }
+    let x = Tensor(arguments, shape: [1, count])
+    sweep.apply(x.matrix())
+    var worst = (error: 0.0, argument: Float.nan)
+    for (argument, value) in zip(arguments, x.values) {
+      let exact = sweep.exact(Double(argument))
+      let error = exact == 0 ? abs(Double(value)) : abs((Double(value) - exact) / exact)
+      if !(error <= worst.error) { worst = (error, argument) }
+    }
+    #expect(worst.error <= sweep.bound, "worst at \(worst.argument)")
+  }
+
+  @Test("far arguments saturate, zero is exact")
+  func saturation() {
+    func values(_ apply: (Matrix) -> Void, _ arguments: [Float]) -> [Float] {
+      let x = Tensor(arguments, shape: [1, arguments.count])
+      apply(x.matrix())
+      return x.values
+    }
+    let far: [Float] = [-1e38, -1e4, -200, 0, 200, 1e38]
+    #expect(values({ $0.tanh() }, far) == [-1, -1, -1, 0, 1, 1])
+    #expect(values({ $0.elu() }, far) == [-1, -1, -1, 0, 200, 1e38])
+    let sigmoid = values({ $0.sigmoid() }, far)
+    #expect(sigmoid[0..<3].allSatisfy { $0 >= 0 && $0 < 1e-37 })
+    #expect(sigmoid[3...] == [0.5, 1, 1])
+  }
+
+  @Test("NaN stays NaN and an infinity becomes NaN, alone among its neighbours", arguments: 0..<11)
+  func notFinite(place: Int) {
+    let functions: [(Matrix) -> Void] = [
+      { $0.sigmoid() }, { $0.tanh() }, { $0.elu() }, { $0.relu() },
+    ]
+    for apply in functions {
+      for value in [Float.nan, .infinity, -.infinity] {
+        let x = Tensor.noise([1, 11], seed: place)
+        x.base[place] = value
+        apply(x.matrix())
+        #expect(x.values.indices.filter { x.values[$0].isNaN } == [place])
+      }
+    }
+  }
+}
