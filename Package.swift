@@ -50,7 +50,7 @@ let package = Package(
     .target(
       name: "Training",
       dependencies: [
-        "Models", "Layers", "Kernels", "Audio", "Dataset", "Cluster", "CSodium",
+        "Models", "Layers", "Kernels", "Audio", "Dataset", "Cluster", "Synthesis", "CSodium",
         .product(name: "Yams", package: "Yams"),
       ]),
 
