@@ -7,22 +7,13 @@ import Kernels
 /// things asked of them, a step's sum and a split's logits.
 package final class Crew {
   private let endpoint: CoordinatorEndpoint
-  private let tree: LaneTree
   private let welcome: Welcome
   private let build: String
   private let announce: (String) -> Void
-  /// In the order they joined.
-  package private(set) var members: [Member] = []
-  private var sum: LaneSum
-  private var weights = Parameters(step: 0, values: [])
+  private var membership: Membership
+  private var reduction: any CoordinatorReduction
+  private var weightsHash: UInt64 = 0
   private var jobs: UInt64 = 0
-
-  package struct Member {
-    package let peer: PeerID
-    package let name: String
-    package var lanes: Range<Int>
-    var isReady = false
-  }
 
   /// - Parameters:
   ///   - contributionCount: floats of a lane's contribution
@@ -36,59 +27,64 @@ package final class Crew {
     self.welcome = welcome
     self.build = build
     self.announce = announce
-    tree = LaneTree(lanes: lanes)
-    sum = LaneSum(tree: tree, count: contributionCount)
+    let tree = LaneTree(lanes: lanes)
+    membership = Membership(tree: tree)
+    reduction = Topology.star.makeCoordinatorSide(tree: tree, count: contributionCount)
   }
 
   /// Waits until `count` workers are ready, and gives each its lanes.
   package func gather(_ count: Int) throws {
-    while members.filter(\.isReady).count < count {
-      try next { peer, message in
-        guard case .ready = message, let index = index(of: peer) else { return }
-        members[index].isReady = true
-        announce("worker \(members[index].name) is ready (\(members.filter(\.isReady).count) of \(count))")
-      } joined: { peer, hello in
-        try admit(peer, hello, room: members.count < count)
+    while membership.ready.count < count {
+      try next(joined: { peer, hello in
+        try self.admit(peer, hello, hasRoom: self.membership.members.count < count)
+      }) { peer, message in
+        guard case .ready = message else { return }
+        membership.set(.ready, for: peer)
+        announce("worker \(name(of: peer)) is ready (\(membership.ready.count) of \(count))")
       }
     }
-    for (index, lanes) in assignLanes(lanes: tree.laneCount, workers: count).enumerated() {
-      members[index].lanes = lanes
-      if lanes.isEmpty { announce("worker \(members[index].name) stands by: there are more workers than lanes") }
+    membership.assign()
+    for spare in membership.spares {
+      announce(
+        "worker \(name(of: spare.peer)) stands by: \(count) workers for "
+          + "\(membership.tree.laneCount) lanes; training.lanes sets their number")
     }
   }
 
   /// Sends everybody the weights that hold from now on.
-  package func send(weights values: [Float], step: Int) throws {
-    weights = Parameters(step: step, values: values)
-    try endpoint.send(.parameters(weights), to: members.map(\.peer))
+  package func send(weights: [Float], step: Int) throws {
+    weightsHash = contentHash(weights.span)
+    try endpoint.send(
+      .parameters(Parameters(step: step, values: weights)), to: membership.ready.map(\.peer))
   }
 
   /// The sum of all lanes' contributions to a step, added along the lane tree.
   ///
   /// - Throws: `TrainingError` if a worker is lost or cannot go on
-  package func sum(
-    _ step: RunState.Position, clipsInStep: Int
-  ) throws -> [Float] {
-    sum.reset()
-    for member in members where !member.lanes.isEmpty {
+  package func sum(_ position: RunState.Position, clipsInStep: Int) throws -> [Float] {
+    reduction.begin(step: position.step, parametersHash: weightsHash)
+    for member in membership.ready where !member.lanes.isEmpty {
       let order = Compute(
-        step: step.step, epoch: step.epoch, stepInEpoch: step.stepInEpoch, lanes: member.lanes,
-        clipsInStep: clipsInStep)
+        step: position.step, epoch: position.epoch, stepInEpoch: position.stepInEpoch,
+        lanes: member.lanes, clipsInStep: clipsInStep)
       try endpoint.send(.compute(order), to: member.peer)
     }
-    let hash = weights.values.withUnsafeBufferPointer { contentHash(Span(_unsafeElements: $0)) }
     while true {
-      if let total = sum.total { return total }
+      if let sum = reduction.sum { return sum }
       try next { peer, message in
-        guard case .partial(let partial) = message, partial.step == step.step else { return }
-        guard partial.parametersHash == hash else {
+        guard case .partial(let partial) = message else { return }
+        switch reduction.accept(partial) {
+        case .added, .duplicate, .otherStep: break
+        case .otherParameters:
           throw TrainingError(
             .fault,
-            "worker \(name(of: peer)) computed step \(step.step) with other weights than those sent "
-              + "to it; the run stops before they reach the model")
-        }
-        partial.values.withUnsafeBufferPointer {
-          _ = sum.add(Span(_unsafeElements: $0), at: partial.node)
+            "worker \(name(of: peer)) computed step \(position.step) with other weights than those "
+              + "sent to it; the run stops before that reaches the model")
+        case .malformed:
+          throw TrainingError(
+            .fault,
+            "worker \(name(of: peer)) sent a sum over lanes \(partial.node) of "
+              + "\(partial.values.count) values, which is no part of step \(position.step)")
         }
       }
     }
@@ -111,7 +107,7 @@ package final class Crew {
     }
     // two each: one to compute while the answer to the other travels
     for _ in 0..<2 {
-      for member in members { try hand(to: member.peer) }
+      for member in membership.ready { try hand(to: member.peer) }
     }
     while !outstanding.isEmpty {
       try next { peer, message in
@@ -129,7 +125,7 @@ package final class Crew {
 
   /// Tells everybody that the run is over, and waits for nobody.
   package func dismiss() {
-    for member in members { try? endpoint.send(.bye, to: member.peer) }
+    for member in membership.members { try? endpoint.send(.bye, to: member.peer) }
   }
 
   /// Messages refused so far.
@@ -140,21 +136,23 @@ package final class Crew {
   /// Set from outside, before `endpoint.interrupt()`: why nothing more should be waited for.
   package var interruption: () -> (any Error)? = { nil }
 
+  /// Waits for one event and deals with it; `handle` gets the messages that are part of the work.
   private func next(
-    _ handle: (PeerID, Message) throws -> Void, joined: ((PeerID, Hello) throws -> Void)? = nil
+    joined: ((PeerID, Hello) throws -> Void)? = nil,
+    _ handle: (PeerID, Message) throws -> Void
   ) throws {
     if let reason = interruption() { throw reason }
     switch try endpoint.nextEvent() {
     case nil, .interrupted: break
     case .joined(let peer, let hello):
-      if let joined { try joined(peer, hello) } else { try admit(peer, hello, room: false) }
+      if let joined { try joined(peer, hello) } else { try admit(peer, hello, hasRoom: false) }
     case .message(let peer, .error(_, let text)):
       throw TrainingError(.unavailable, "worker \(name(of: peer)) cannot go on: \(text)")
     case .message(let peer, .bye), .message(let peer, .drain):
       throw TrainingError(.unavailable, "worker \(name(of: peer)) has left the run")
     case .message(let peer, let message): try handle(peer, message)
     case .lost(let peer, let reason):
-      if index(of: peer) == nil { return }
+      if membership[peer] == nil { return }
       throw TrainingError(.unavailable, "worker \(name(of: peer)) is lost: \(reason)")
     case .rejected(let peer, let defect):
       announce("refused a message from \(name(of: peer)): \(defect)")
@@ -162,11 +160,11 @@ package final class Crew {
     if let reason = interruption() { throw reason }
   }
 
-  private func admit(_ peer: PeerID, _ hello: Hello, room: Bool) throws {
+  private func admit(_ peer: PeerID, _ hello: Hello, hasRoom: Bool) throws {
     let refusal: String? =
       if hello.build != build {
         "this worker is build \(hello.build) and the coordinator is build \(build): install the same on both"
-      } else if !room {
+      } else if !hasRoom {
         "the run has all the workers it waited for"
       } else {
         nil
@@ -177,13 +175,11 @@ package final class Crew {
       endpoint.remove(peer)
       return
     }
-    members.append(
-      Member(peer: peer, name: "\(hello.host):\(hello.processID)", lanes: 0..<0))
+    membership.join(peer, hello)
     try endpoint.send(.welcome(welcome), to: peer)
   }
 
-  private func index(of peer: PeerID) -> Int? { members.firstIndex { $0.peer == peer } }
   private func name(of peer: PeerID) -> String {
-    index(of: peer).map { members[$0].name } ?? "\(peer)"
+    membership[peer].map { "\($0.hello.host):\($0.hello.processID)" } ?? "\(peer)"
   }
 }

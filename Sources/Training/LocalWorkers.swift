@@ -3,8 +3,9 @@ import Synchronization
 
 /// Worker processes that a coordinator starts on its own machine.
 ///
-/// Each is watched by a thread, so that its death is known at once. They are in process groups of
-/// their own: a Ctrl-C reaches the coordinator, which then tells them to leave.
+/// Each is watched by a thread, so that its death is known at once, and has a pipe of ours as its
+/// standard input, so that it knows of ours. They are in process groups of their own: a Ctrl-C reaches
+/// the coordinator, which then tells them to leave.
 package final class LocalWorkers: Sendable {
   private struct State {
     var running: Set<pid_t> = []
@@ -32,18 +33,35 @@ package final class LocalWorkers: Sendable {
     defer { posix_spawnattr_destroy(&attributes) }
     posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP))
     posix_spawnattr_setpgroup(&attributes, 0)
+    var leash: [Int32] = [0, 0]
+    guard pipe(&leash) == 0 else {
+      throw TrainingError(
+        .unavailable, "cannot start a local worker: \(String(cString: strerror(errno)))")
+    }
+    // No other child may hold this end, or the leash would outlive us.
+    _ = fcntl(leash[1], F_SETFD, FD_CLOEXEC)
+    defer { close(leash[0]) }
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    posix_spawn_file_actions_adddup2(&actions, leash[0], STDIN_FILENO)
     var strings = ([executable] + arguments).map { strdup($0) } + [nil]
     defer { for string in strings { free(string) } }
     var pid: pid_t = 0
-    let failure = posix_spawn(&pid, executable, nil, &attributes, &strings, environ)
+    let failure = posix_spawn(&pid, executable, &actions, &attributes, &strings, environ)
     guard failure == 0 else {
+      close(leash[1])
       throw TrainingError(
         .unavailable,
         "cannot start a local worker, \(executable): \(String(cString: strerror(failure)))")
     }
     let child = pid
     state.withLock { _ = $0.running.insert(child) }
-    let thread = Thread { [self] in watch(child) }
+    let held = leash[1]
+    let thread = Thread { [self] in
+      watch(child)
+      close(held)
+    }
     thread.name = "watch \(child)"
     thread.start()
   }

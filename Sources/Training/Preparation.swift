@@ -73,8 +73,8 @@ package struct Preparation {
       try extractor.features(ofFile: path, into: &span)
       try features.withUnsafeBufferPointer { try writer.add($0, at: index) }
       return true
-    } catch let error as AudioError {
-      try writer.quarantine(index, reason: error.detail)
+    } catch let error as AudioError where error.code != .library {
+      try writer.quarantine(index, reason: "\(error.code.rawValue): \(error.detail)")
       return false
     } catch let error as DatasetError where error.code == .notRepresentable {
       try writer.quarantine(index, reason: error.detail)

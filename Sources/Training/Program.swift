@@ -51,15 +51,17 @@ package enum Program {
     }
   }
 
-  /// Ends this process when the one that started it ends, in whatever way.
-  package static func endWithParent(_ parent: Int32) throws {
-    #if os(Linux)
-      prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
-    #endif
-    // It may have ended before the line above.
-    guard getppid() == parent else {
-      throw TrainingError(.unavailable, "the coordinator that started this worker has ended")
+  /// Ends this process when its standard input ends: it hangs on the one who holds the other end.
+  package static func endWithStandardInput() {
+    let thread = Thread {
+      var byte: UInt8 = 0
+      while true {
+        let count = read(STDIN_FILENO, &byte, 1)
+        if count == 0 || count < 0 && errno != EINTR { _exit(ExitStatus.unavailable.rawValue) }
+      }
     }
+    thread.name = "leash"
+    thread.start()
   }
 }
 
@@ -82,7 +84,7 @@ package final class Counter: Sendable {
   }
 
   private let state = Mutex(State())
-  private let output: Progress.Output
+  private let output: ProgressDisplay.Output
 
   package init() { output = .standardError }
 
@@ -126,7 +128,7 @@ extension LocalWorkers {
         program,
         [
           "--connect", launching.address, "--data", launching.store.path,
-          "--threads", String(threads ?? max(1, cores / count)), "--parent", String(getpid()),
+          "--threads", String(threads ?? max(1, cores / count)), "--leashed",
         ])
     }
   }

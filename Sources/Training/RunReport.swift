@@ -3,11 +3,11 @@ import Foundation
 /// What a run says of itself: the progress bar or lines for people, `metrics.jsonl` for programs.
 package final class RunReport {
   private let log: RunLog
-  private let progress: Progress
+  private let progress: ProgressDisplay
   private let clock = ContinuousClock()
   private var lastStep: ContinuousClock.Instant?
 
-  package init(log: RunLog, progress: Progress) {
+  package init(log: RunLog, progress: ProgressDisplay) {
     self.log = log
     self.progress = progress
   }

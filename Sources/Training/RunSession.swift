@@ -14,7 +14,7 @@ package struct RunSession {
   package var address = "tcp://127.0.0.1:0"
   /// Workers to wait for.
   package var workers: Int
-  package var output = Progress.Output.standardError
+  package var output = ProgressDisplay.Output.standardError
   package var transport: any Transport = ZeroMQTransport()
   /// Says that the run should save and end, and why.
   package var interruption: @Sendable () -> String? = { nil }
@@ -43,7 +43,7 @@ package struct RunSession {
     let network = try configuration.network(for: store)
     let schedule = configuration.schedule(for: store)
     let state = RunState(network, configuration, stepsPerEpoch: schedule.stepsPerEpoch)
-    let progress = Progress(
+    let progress = ProgressDisplay(
       epochs: configuration.training.epochs, stepsPerEpoch: schedule.stepsPerEpoch,
       clipsPerStep: configuration.training.clipsPerStep,
       maxSteps: configuration.training.maxSteps, output: output)
@@ -62,7 +62,7 @@ package struct RunSession {
       endpoint, lanes: configuration.training.lanes, contributionCount: count,
       welcome: Welcome(configuration: configuration.yaml, storeFingerprint: store.fingerprint),
       build: Build.version, announce: report.note)
-    crew.interruption = { [interruption] in
+    crew.interruption = { [interruption] () -> (any Error)? in
       if let signal = interruption() {
         return TrainingError(.interrupted, "interrupted by \(signal)")
       }
@@ -84,7 +84,7 @@ package struct RunSession {
 
   /// The run's folder, new or as a term before left it; fills `state` from its newest checkpoint.
   private func open(
-    _ state: RunState, _ store: Store, _ progress: Progress
+    _ state: RunState, _ store: Store, _ progress: ProgressDisplay
   ) throws -> (RunFolder, Checkpoint.Origin) {
     guard resumes, let folder else {
       let run = try RunFolder.create(folder, configuration: configuration)

@@ -50,7 +50,8 @@ package struct WorkerLife {
     let count = computer.network.weightCount + 1
     try endpoint.expect(largestVector: count)
     try endpoint.send(.ready(proofHash: 0))
-    var sum = LaneSum(tree: LaneTree(lanes: configuration.training.lanes), count: count)
+    var reduction = Topology.star.makeWorkerSide(
+      tree: LaneTree(lanes: configuration.training.lanes), count: count)
     var hash: UInt64 = 0
     while true {
       switch try receive(endpoint) {
@@ -61,25 +62,25 @@ package struct WorkerLife {
               + "\(computer.network.weightCount)")
         }
         computer.load(parameters.values)
-        hash = parameters.values.withUnsafeBufferPointer { contentHash(Span(_unsafeElements: $0)) }
+        hash = contentHash(parameters.values.span)
       case .compute(let order):
-        try compute(order, computer, &sum, endpoint, hash)
+        try compute(order, computer, &reduction, endpoint, hash)
       case .evaluate(let order):
         guard let split = Split(rawValue: order.split) else { continue }
         let logits = try computer.logits(split, order.clips)
-        try endpoint.send(.scores(Scores(job: order.job, clips: order.clips, values: logits)))
+        try endpoint.send(.scores(Cluster.Scores(job: order.job, clips: order.clips, values: logits)))
       case .bye, .drain: return
       default: continue
       }
     }
   }
 
-  /// Computes lanes, adds what the lane tree lets it add, and sends the partial sums.
+  /// Computes lanes; the reduction sends their sums as they become complete.
   private func compute(
-    _ order: Compute, _ computer: LaneComputer, _ sum: inout LaneSum, _ endpoint: WorkerEndpoint,
-    _ hash: UInt64
+    _ order: Compute, _ computer: LaneComputer, _ reduction: inout any WorkerReduction,
+    _ endpoint: WorkerEndpoint, _ hash: UInt64
   ) throws {
-    sum.reset()
+    reduction.begin(order, parametersHash: hash)
     computer.announce(epoch: order.epoch, stepInEpoch: order.stepInEpoch, lanes: order.lanes)
     for (done, lane) in order.lanes.enumerated() {
       endpoint.report(Cluster.Progress(step: order.step, done: done, total: order.lanes.count))
@@ -91,13 +92,9 @@ package struct WorkerLife {
       {
         announce("step \(order.step): \(defect)")
       }
-      _ = sum.add(
-        Span(_unsafeElements: UnsafeBufferPointer(contribution.buffer)), at: lane..<(lane + 1))
-    }
-    for partial in sum.partials {
-      try endpoint.send(
-        .partial(
-          Partial(step: order.step, node: partial.node, values: partial.values, parametersHash: hash)))
+      try reduction.add(
+        Span(_unsafeElements: UnsafeBufferPointer(contribution.buffer)), lane: lane,
+        send: endpoint.send)
     }
   }
 

@@ -23,8 +23,8 @@ import Training
   var threads: Int?
   @Option(help: "Seconds to look for the coordinator.")
   var wait = 30
-  @Option(help: .hidden)
-  var parent: Int32?
+  @Flag(help: .hidden)
+  var leashed = false
 
   func validate() throws {
     if let threads, !(1...1024).contains(threads) {
@@ -39,7 +39,7 @@ import Training
 
   private func work() throws {
     try Processor.requireInstructionSet()
-    if let parent { try Program.endWithParent(parent) }
+    if leashed { Program.endWithStandardInput() }
     let store = try data.map { URL(fileURLWithPath: $0) } ?? Program.embeddedStore()
     let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
     let endpoint = try WorkerEndpoint(
@@ -48,7 +48,7 @@ import Training
     let interruption = Interruption { endpoint.interrupt() }
     defer { withExtendedLifetime(interruption) {} }
     try WorkerLife(
-      store: store.path, threads: threads, sharesCores: parent != nil, announce: Program.say
+      store: store.path, threads: threads, sharesCores: leashed, announce: Program.say
     ).serve(endpoint)
   }
 }
