@@ -6,8 +6,6 @@
 /// I64, and is stricter than the format asks: tensor names are printable ASCII, nothing stands
 /// twice, and no field is unknown.
 
-import Foundation
-
 /// A checkpoint that cannot be read or used.
 package struct CheckpointError: Error, Equatable, CustomStringConvertible {
   package enum Code: String, Sendable {
@@ -111,7 +109,7 @@ package struct SafetensorsHeader: Equatable, Sendable {
     let keys = metadata.keys.sorted { a, b in
       (a == Self.checksumKey ? 0 : 1, a) < (b == Self.checksumKey ? 0 : 1, b)
     }
-    json += keys.map { "\(Self.quoted($0)):\(Self.quoted(metadata[$0] ?? ""))" }
+    json += keys.map { "\($0.quotedAsJSON):\((metadata[$0] ?? "").quotedAsJSON)" }
       .joined(separator: ",")
     json += "}"
     var begin = 0
@@ -120,7 +118,7 @@ package struct SafetensorsHeader: Equatable, Sendable {
       guard let count = tensor.checkedBytes, Self.isName(tensor.name),
         tensor.shape.count <= Self.mostDimensions, names.insert(tensor.name).inserted
       else { preconditionFailure("safetensors: cannot write \(tensor)") }
-      json += ",\(Self.quoted(tensor.name)):{\"dtype\":\"\(tensor.type.rawValue)\",\"shape\":["
+      json += ",\(tensor.name.quotedAsJSON):{\"dtype\":\"\(tensor.type.rawValue)\",\"shape\":["
       json += tensor.shape.map(String.init).joined(separator: ",")
       json += "],\"data_offsets\":[\(begin),\(begin + count)]}"
       begin += count
@@ -134,20 +132,5 @@ package struct SafetensorsHeader: Equatable, Sendable {
   static func isName(_ name: String) -> Bool {
     (1...longestName).contains(name.utf8.count) && name != "__metadata__"
       && name.utf8.allSatisfy { (0x20..<0x7f).contains($0) }
-  }
-
-  private static func quoted(_ text: String) -> String {
-    if text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x22 && $0 != 0x5c }) { return "\"\(text)\"" }
-    var result = "\""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "\"": result += "\\\""
-      case "\\": result += "\\\\"
-      case "\n": result += "\\n"
-      case _ where scalar.value < 0x20: result += String(format: "\\u%04x", scalar.value)
-      default: result.unicodeScalars.append(scalar)
-      }
-    }
-    return result + "\""
   }
 }
