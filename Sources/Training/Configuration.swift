@@ -49,14 +49,16 @@ extension Configuration {
     package var cell = Cell.gru
     package var recurrence = Recurrence.lastStep
     /// Frames that `mlp` and `rnn` average into one before anything else.
-    package var poolFrames = 8
+    package var poolFrames = 1
 
     package init(network: Network) {
       self.network = network
       switch network {
       case .k1c2, .k2c1: dropout.dense = 0.5
+      case .k2c2: break
       case .crnn: dropout.convolution = 0.1
-      case .k2c2, .mlp, .rnn: break
+      case .mlp: (dropout.dense, poolFrames) = (0.5, 136)
+      case .rnn: poolFrames = 16
       }
     }
 
@@ -169,14 +171,15 @@ extension Configuration {
 
   /// What the store's features must have been made with; nil accepts what the store has.
   package struct Features: Equatable, Sendable {
-    package var sampleRateHz: Double?
-    package var clipSamples: Int?
+    package var sampleRateHz: Int?
+    package var durationSeconds: Double?
     package var windowLength: Int?
     package var hopLength: Int?
     package var melBands: Int?
-    package var minimumHz: Double?
-    package var maximumHz: Double?
-    package var powerFloor: Double?
+    package var lowestHz: Double?
+    package var highestHz: Double?
+    package var decibelFloor: Double?
     package var dynamicRangeDecibels: Double?
+    package var silencePeak: Double?
   }
 }

@@ -77,8 +77,7 @@ extension Setting {
       means: "probability of dropping a value after a convolution's pool"),
     Setting(
       "model.dropout.dense", \.model.dropout.dense, .from(0, below: 1),
-      only: [.k1c2, .k2c1, .mlp],
-      means: "probability of dropping a value after a hidden dense layer"),
+      means: "the same after a hidden dense layer, or before the output if there is none"),
     Setting(
       "model.reset", \.model.reset, only: [.crnn, .rnn],
       means:
@@ -160,13 +159,13 @@ extension Setting {
     Setting("loss.logBase", \.loss.logBase, means: "e trains and reports in nats, 2 in bits"),
 
     Setting(
-      "features.sampleRateHz", optional: \.features.sampleRateHz, .above(0, to: 1e6),
+      "features.sampleRateHz", optional: \.features.sampleRateHz, .atLeast(1),
       means:
         "required of the store's features, as the rest of this section; null takes them as they are"
     ),
     Setting(
-      "features.clipSamples", optional: \.features.clipSamples, .atLeast(1),
-      means: "samples of a clip"),
+      "features.durationSeconds", optional: \.features.durationSeconds, .above(0, to: 86_400),
+      means: "length of a clip"),
     Setting(
       "features.windowLength", optional: \.features.windowLength, .atLeast(1),
       means: "samples under the Hann window"),
@@ -177,17 +176,20 @@ extension Setting {
       "features.melBands", optional: \.features.melBands, .atLeast(1),
       means: "mel bands"),
     Setting(
-      "features.minimumHz", optional: \.features.minimumHz, .from(0, to: 1e6),
+      "features.lowestHz", optional: \.features.lowestHz, .from(0, to: 1e6),
       means: "where the lowest band begins"),
     Setting(
-      "features.maximumHz", optional: \.features.maximumHz, .above(0, to: 1e6),
+      "features.highestHz", optional: \.features.highestHz, .above(0, to: 1e6),
       means: "where the highest band ends"),
     Setting(
-      "features.powerFloor", optional: \.features.powerFloor, .above(0, to: 1),
-      means: "the least power before the logarithm"),
+      "features.decibelFloor", optional: \.features.decibelFloor, .above(0, to: 1),
+      means: "the least power that the logarithm sees"),
     Setting(
       "features.dynamicRangeDecibels", optional: \.features.dynamicRangeDecibels,
       .above(0, to: 1_000), means: "decibels kept below a clip's maximum"),
+    Setting(
+      "features.silencePeak", optional: \.features.silencePeak, .from(0, to: 1),
+      means: "the magnitude that a clip must exceed somewhere to be no silence"),
   ]
 
   /// The settings that `network` has.

@@ -22,7 +22,8 @@ struct Refusal: CustomTestStringConvertible, Sendable {
     #expect(configuration.model.scale == .size(.tenthMillion))
     #expect(configuration.training.clipsPerStep == 16)
     #expect(configuration.model.dropout.convolution == (network == .crnn ? 0.1 : 0))
-    #expect(configuration.model.dropout.dense == ([.k1c2, .k2c1].contains(network) ? 0.5 : 0))
+    #expect(
+      configuration.model.dropout.dense == ([.k1c2, .k2c1, .mlp].contains(network) ? 0.5 : 0))
   }
 
   @Test("a file sets what it says and nothing else")
@@ -157,6 +158,9 @@ struct Refusal: CustomTestStringConvertible, Sendable {
         "model: {cell: lstm}", .notApplicable,
         "model.cell is a setting of rnn, and model.network is crnn"),
       Refusal(
+        "model: {network: rnn, dropout: {convolution: 0.1}}", .notApplicable,
+        "a setting of k1c2, k2c1, k2c2, crnn, and model.network is rnn; remove it"),
+      Refusal(
         "model: {network: rnn, cell: gru, recurrence: outputToHidden}", .contradiction,
         "needs model.cell tanh"),
       Refusal(
@@ -235,7 +239,7 @@ struct Refusal: CustomTestStringConvertible, Sendable {
     configuration.training.clipNorm = 0.1
     configuration.optimizer.learningRate = 1.0 / 3
     configuration.optimizer.epsilon = 1e-12
-    configuration.features.powerFloor = 1e-10
+    configuration.features.decibelFloor = 1e-10
     let yaml = configuration.yaml
     #expect(try Configuration(yaml: yaml, place: "config.yaml") == configuration)
     #expect(try Configuration(yaml: yaml, place: "config.yaml").yaml == yaml)
