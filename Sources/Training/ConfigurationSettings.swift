@@ -77,7 +77,7 @@ extension Setting {
       means: "probability of dropping a value after a convolution's pool"),
     Setting(
       "model.dropout.dense", \.model.dropout.dense, .from(0, below: 1),
-      means: "the same after a hidden dense layer, or before the output if there is none"),
+      means: "probability of dropping a value after a dense layer, or before the output"),
     Setting(
       "model.reset", \.model.reset, only: [.crnn, .rnn],
       means:
