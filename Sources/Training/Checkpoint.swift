@@ -9,22 +9,9 @@ import Models
 /// Parameters and running statistics stand under their own names (`conv1.weight`,
 /// `bn1.running_mean`), Adam's moments under `adam.exp_avg.` and `adam.exp_avg_sq.` before them. All
 /// else is metadata, JSON or text: what a model needs to be used elsewhere (configuration, tags,
-/// feature settings), and what a run needs to go on (`state`).
+/// feature settings), and what a run needs to go on (`state`). No host, time or term is in it: runs
+/// that agree leave the same bytes.
 package struct Checkpoint {
-  /// Who wrote the file and for which run; no part of the digest.
-  package struct Origin: Equatable, Sendable {
-    package var run: String
-    /// Lives of the coordinator, this one included.
-    package var term: Int
-    package var storeFingerprint: String
-
-    package init(run: String, term: Int, storeFingerprint: String) {
-      self.run = run
-      self.term = term
-      self.storeFingerprint = storeFingerprint
-    }
-  }
-
   /// The state apart from tensors.
   struct Progress: Codable {
     var position: RunState.Position
@@ -39,7 +26,7 @@ package struct Checkpoint {
   package let configuration: Configuration
   package let tags: [String]
   package let features: [FeatureSetting]
-  package let origin: Origin
+  package let storeFingerprint: String
   private let progress: Progress
   private let progressText: String
 
@@ -54,7 +41,7 @@ package struct Checkpoint {
   /// - Throws: `FileError`; the checkpoints before are then as they were
   package static func save(
     _ state: RunState, in folder: RunFolder, isBest: Bool, configuration: Configuration,
-    tags: [String], features: [FeatureSetting], origin: Origin
+    store: Store
   ) throws -> [String] {
     let progress = Progress(
       position: state.position, stopping: state.stopping, learningRate: state.learningRate.state,
@@ -65,8 +52,8 @@ package struct Checkpoint {
       tensors: contents.map { SafetensorsTensor($0.name, shape: $0.tensor.shape.extents) },
       metadata: [
         "format": format, "state": try json(progress), "configuration": configuration.yaml,
-        "tags": try json(tags), "features": try json(features), "run": origin.run,
-        "term": String(origin.term), "storeFingerprint": origin.storeFingerprint,
+        "tags": try json(store.tags), "features": try json(store.settings),
+        "storeFingerprint": store.fingerprint,
       ]
     ) { writer in
       for (_, tensor) in contents {
@@ -131,9 +118,7 @@ package struct Checkpoint {
     features = try decode("features")
     progressText = try metadata("state")
     progress = try decode("state")
-    origin = Origin(
-      run: try metadata("run"), term: Int(try metadata("term")) ?? 0,
-      storeFingerprint: try metadata("storeFingerprint"))
+    storeFingerprint = try metadata("storeFingerprint")
   }
 
   package var path: String { file.path }

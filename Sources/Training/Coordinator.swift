@@ -17,7 +17,6 @@ package final class Coordinator {
   private let schedule: LaneSchedule
   private let labels: ValidationLabels
   private let report: RunReport
-  private let origin: Checkpoint.Origin
   /// What the newest checkpoint holds.
   private var saved: (step: Int, validations: Int)?
   private let pool = ThreadPool(threads: 1)
@@ -26,8 +25,8 @@ package final class Coordinator {
   ///   - state: the beginning, or a checkpoint's
   ///   - crew: with all its workers
   package init(
-    _ configuration: Configuration, store: Store, folder: RunFolder, state: RunState,
-    origin: Checkpoint.Origin, crew: Crew, report: RunReport
+    _ configuration: Configuration, store: Store, folder: RunFolder, state: RunState, crew: Crew,
+    report: RunReport
   ) throws {
     self.configuration = configuration
     self.store = store
@@ -35,7 +34,6 @@ package final class Coordinator {
     self.state = state
     self.crew = crew
     self.report = report
-    self.origin = origin
     schedule = configuration.schedule(for: store)
     labels = try ValidationLabels(store, .validation)
   }
@@ -152,8 +150,7 @@ package final class Coordinator {
     let now = (step: state.position.step, validations: state.history.count)
     if !isBest, let saved, saved == now { return }
     let warnings = try Checkpoint.save(
-      state, in: folder, isBest: isBest, configuration: configuration, tags: store.tags,
-      features: store.settings, origin: origin)
+      state, in: folder, isBest: isBest, configuration: configuration, store: store)
     for warning in warnings { report.note(warning) }
     saved = now
   }

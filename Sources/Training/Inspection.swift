@@ -71,14 +71,13 @@ package struct Inspection {
     return TextTable(["tensor", "shape", "type"], rows).text
       + "network: \(checkpoint.configuration.model.network.rawValue), \(checkpoint.tags.count) tags: "
       + checkpoint.tags.joined(separator: ", ") + "\n"
-      + "step \(position.step), epoch \(position.epoch), step in epoch \(position.stepInEpoch), "
-      + "term \(checkpoint.origin.term)\n"
+      + "step \(position.step), epoch \(position.epoch), step in epoch \(position.stepInEpoch)\n"
       + (checkpoint.history.last.map {
         "validation at step \($0.step): loss \(RunReport.figure($0.loss)), ROC-AUC "
           + "\(RunReport.figure($0.rocAUC)), PR-AUC \(RunReport.figure($0.prAUC))\n"
       } ?? "")
       + (best.map { "best ROC-AUC \(RunReport.figure($0.score)) at step \($0.step)\n" } ?? "")
-      + "store: \(checkpoint.origin.storeFingerprint)\n"
+      + "store: \(checkpoint.storeFingerprint)\n"
       + "digest: \(try checkpoint.digest())\n"
   }
 }

@@ -7,7 +7,7 @@ import Synchronization
 /// The first signal asks the program to save and leave. A second one ends it at once.
 package final class Interruption: Sendable {
   private let received = Atomic<Int32>(0)
-  private let sources: Mutex<[any DispatchSourceSignal]> = Mutex([])
+  private nonisolated(unsafe) var sources: [any DispatchSourceSignal] = []
 
   /// - Parameter onSignal: called on another thread for the first signal
   package init(onSignal: @escaping @Sendable () -> Void) {
@@ -21,11 +21,11 @@ package final class Interruption: Sendable {
         if first { onSignal() } else { _exit(ExitStatus.interrupted.rawValue) }
       }
       source.resume()
-      sources.withLock { $0.append(source) }
+      sources.append(source)
     }
   }
 
-  deinit { sources.withLock { $0.forEach { $0.cancel() } } }
+  deinit { for source in sources { source.cancel() } }
 
   /// The signal's name, once one has come.
   package var signalName: String? {

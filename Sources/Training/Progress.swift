@@ -69,14 +69,17 @@ package struct ProgressLine: Equatable, Sendable {
 
 package final class ProgressDisplay {
   /// Where the lines go, and how.
-  package struct Output {
+  package struct Output: Sendable {
     /// Whether a line can be overwritten.
     let isTerminal: Bool
     /// Characters in a line.
-    let width: () -> Int
-    let write: (String) -> Void
+    let width: @Sendable () -> Int
+    let write: @Sendable (String) -> Void
 
-    package init(isTerminal: Bool, width: @escaping () -> Int, write: @escaping (String) -> Void) {
+    package init(
+      isTerminal: Bool, width: @escaping @Sendable () -> Int,
+      write: @escaping @Sendable (String) -> Void
+    ) {
       (self.isTerminal, self.width, self.write) = (isTerminal, width, write)
     }
 

@@ -49,14 +49,15 @@ package struct RunSession {
       maxSteps: configuration.training.maxSteps, output: output)
     defer { progress.finish() }
     for warning in store.warnings { progress.note("store: \(warning)") }
-    let (run, origin) = try open(state, store, progress)
+    let folder = try open(state, store, progress)
+    let term = try folder.beginTerm()
     let report = RunReport(
-      log: try run.log(after: state.position.step), progress: progress)
+      log: try folder.log(after: state.position.step), progress: progress)
 
     let count = network.weightCount + 1
     let endpoint = try CoordinatorEndpoint(
-      listeningAt: address, over: transport, run: RunID(origin.run) ?? .random(),
-      term: UInt32(origin.term), settings: EndpointSettings(largestVector: count))
+      listeningAt: address, over: transport, run: term.run,
+      term: term.number, settings: EndpointSettings(largestVector: count))
     defer { endpoint.close() }
     let crew = Crew(
       endpoint, lanes: configuration.training.lanes, contributionCount: count,
@@ -72,27 +73,21 @@ package struct RunSession {
     report.note(
       "\(network.name), \(network.weightsAndBiases) weights and biases; "
         + "\(schedule.clips.count) clips to train on, \(store.clipCount(in: .validation)) to validate, "
-        + "\(schedule.stepsPerEpoch) steps an epoch; run \(run.path)")
+        + "\(schedule.stepsPerEpoch) steps an epoch; run \(folder.path)")
     report.note("waiting for \(workers) \(workers == 1 ? "worker" : "workers") at \(endpoint.address)")
     try launch(Launching(address: endpoint.address, store: self.store) { endpoint.interrupt() })
     try crew.gather(workers)
     return try Coordinator(
-      configuration, store: store, folder: run, state: state, origin: origin, crew: crew,
-      report: report
+      configuration, store: store, folder: folder, state: state, crew: crew, report: report
     ).run()
   }
 
   /// The run's folder, new or as a term before left it; fills `state` from its newest checkpoint.
   private func open(
     _ state: RunState, _ store: Store, _ progress: ProgressDisplay
-  ) throws -> (RunFolder, Checkpoint.Origin) {
+  ) throws -> RunFolder {
     guard resumes, let folder else {
-      let run = try RunFolder.create(folder, configuration: configuration)
-      return (
-        run,
-        Checkpoint.Origin(
-          run: RunID.random().description, term: 1, storeFingerprint: store.fingerprint)
-      )
+      return try RunFolder.create(folder, configuration: configuration)
     }
     let run = try RunFolder.resume(folder)
     let changes = configuration.differences(from: try run.configuration())
@@ -101,31 +96,24 @@ package struct RunSession {
         .badInput,
         "\(folder) cannot go on with another configuration: \(change); start a new run for that")
     }
-    guard let found = try run.newestCheckpoint() else {
+    if let found = try run.newestCheckpoint() {
+      for warning in found.warnings { progress.note("warning: \(warning)") }
+      let checkpoint = try Checkpoint(found.file)
+      guard checkpoint.storeFingerprint == store.fingerprint else {
+        throw TrainingError(
+          .badInput,
+          "\(folder) was trained on the store with fingerprint \(checkpoint.storeFingerprint), and "
+            + "\(store.directory.path) has \(store.fingerprint): give --data the store of the run")
+      }
+      try checkpoint.restore(state)
+      for warning in try run.repairLinks(last: found.step, best: state.stopping.best?.step) {
+        progress.note("warning: \(warning)")
+      }
+      progress.note("resuming \(folder) after step \(state.position.step)")
+    } else {
       progress.note("\(folder) has no checkpoint yet: it starts from the beginning")
-      try run.write(configuration)
-      return (
-        run,
-        Checkpoint.Origin(
-          run: RunID.random().description, term: 1, storeFingerprint: store.fingerprint)
-      )
-    }
-    for warning in found.warnings { progress.note("warning: \(warning)") }
-    let checkpoint = try Checkpoint(found.file)
-    guard checkpoint.origin.storeFingerprint == store.fingerprint else {
-      throw TrainingError(
-        .badInput,
-        "\(folder) was trained on the store \(checkpoint.origin.storeFingerprint), and "
-          + "\(store.directory.path) is \(store.fingerprint): give --data the store of the run")
-    }
-    try checkpoint.restore(state)
-    for warning in try run.repairLinks(last: found.step, best: state.stopping.best?.step) {
-      progress.note("warning: \(warning)")
     }
     try run.write(configuration)
-    progress.note("resuming \(folder) after step \(state.position.step)")
-    var origin = checkpoint.origin
-    origin.term += 1
-    return (run, origin)
+    return run
   }
 }

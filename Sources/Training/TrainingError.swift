@@ -24,6 +24,8 @@ package enum ExitStatus: Int32, Sendable {
     case let error as TrainingError: self = error.status
     case let error as DatasetError: self = ExitStatus(rawValue: error.exitCode) ?? .badInput
     case is FileError, is ClusterError: self = .unavailable
+    case let error as RunError: self = error.code == .inUse ? .unavailable : .badInput
+    case let error as SynthesisError: self = error.code == .inputOutput ? .unavailable : .badInput
     case is ConfigurationError, is NetworkError, is CheckpointError, is AudioError: self = .badInput
     default: self = .fault
     }
