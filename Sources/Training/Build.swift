@@ -10,7 +10,8 @@ package enum Build {
 extension Processor {
   /// The processor's name as the system gives it.
   package static var model: String {
-    let lines = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8))?
+    let lines =
+      (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8))?
       .split(separator: "\n") ?? []
     let name = lines.first { $0.hasPrefix("model name") }?.split(separator: ":").last
     return name.map { $0.trimmingCharacters(in: .whitespaces) } ?? "unknown"

@@ -85,7 +85,8 @@ package final class Coordinator {
       scores.ranking.rocAUC, step: state.position.step, epoch: state.position.epoch)
     state.learningRate.observe(scores.ranking.rocAUC)
     if isBest { try save(isBest: true) }
-    try report.validation(validation, scores.ranking, tags: store.tags, best: state.stopping.best, isBest: isBest)
+    try report.validation(
+      validation, scores.ranking, tags: store.tags, best: state.stopping.best, isBest: isBest)
   }
 
   // MARK: When

@@ -13,7 +13,8 @@ package enum EmbeddedDataset {
   /// `$XDG_CACHE_HOME/tutti` or `~/.cache/tutti`.
   package static var cache: URL {
     let environment = ProcessInfo.processInfo.environment
-    let base = environment["XDG_CACHE_HOME"].flatMap { $0.isEmpty ? nil : $0 }
+    let base =
+      environment["XDG_CACHE_HOME"].flatMap { $0.isEmpty ? nil : $0 }
       .map { URL(fileURLWithPath: $0) }
       ?? FileManager.default.homeDirectoryForCurrentUser.appendingPathComponent(".cache")
     return base.appendingPathComponent("tutti")
@@ -44,7 +45,7 @@ package enum EmbeddedDataset {
     let audio = folder.appendingPathComponent("audio")
     for leftover in [audio, store] { try? FileManager.default.removeItem(at: leftover) }
     let threads = ProcessInfo.processInfo.activeProcessorCount
-    try Corpus.synthesize(
+    try Synthesis.synthesize(
       into: audio.path, clips: clips, seed: seed, threads: threads
     ) { progress("synthesizing the embedded data set", $0, clips) }
     let preparation = Preparation(

@@ -93,7 +93,8 @@ package struct StoreTable {
       + store.tags.indices.map { tag in
         [store.tags[tag]] + splits.map { String(store.tagCounts(in: $0)[tag]) }
       }
-    text = TextTable([""] + splits.map(\.rawValue), rows).text
+    text =
+      TextTable([""] + splits.map(\.rawValue), rows).text
       + "features: \(store.bands) bands × \(store.frames) frames; "
       + store.settings.map { "\($0.name) \($0.value)" }.joined(separator: ", ") + "\n"
       + store.warnings.map { "warning: \($0)\n" }.joined()

@@ -89,7 +89,8 @@ package final class LaneComputer {
     let clips = try schedule.clips(epoch: epoch, step: stepInEpoch, lane: lane)
       .map { try store.id(ofClip: $0) }
     let what = window.map { "the gradient of \($0.name)" } ?? "the loss"
-    return "\(what) is \(contribution.base[index]) in lane \(lane), clips \(clips.joined(separator: ", "))"
+    return
+      "\(what) is \(contribution.base[index]) in lane \(lane), clips \(clips.joined(separator: ", "))"
   }
 
   /// Time spent waiting for data since the last call.

@@ -84,7 +84,8 @@ package final class LocalWorkers: Sendable {
     var status: Int32 = 0
     while waitpid(child, &status, 0) == -1 && errno == EINTR {}
     let signal = status & 0x7F
-    let how = signal == 0 ? "ended with status \(status >> 8 & 0xFF)" : "was killed by signal \(signal)"
+    let how =
+      signal == 0 ? "ended with status \(status >> 8 & 0xFF)" : "was killed by signal \(signal)"
     let missed = state.withLock { state in
       state.running.remove(child)
       guard !state.dismissed else { return false }

@@ -9,17 +9,17 @@ package enum Program {
     FileHandle.standardError.write(Data((text + "\n").utf8))
   }
 
-  /// Runs a program's body; an error becomes one sentence and an exit status.
-  package static func status(_ body: () throws -> Void) -> Int32 {
+  /// Runs a program's body and ends the process; an error becomes one sentence and an exit status.
+  package static func run(_ body: () throws -> Void) -> Never {
     // A reader that goes away (`tutti inspect … | head`) ends the output, not the program.
     signal(SIGPIPE, SIG_IGN)
     do {
       try body()
-      return ExitStatus.done.rawValue
+      exit(ExitStatus.done.rawValue)
     } catch {
       let name = URL(fileURLWithPath: CommandLine.arguments[0]).lastPathComponent
       say("\(name): \(error)")
-      return ExitStatus(error).rawValue
+      exit(ExitStatus(error).rawValue)
     }
   }
 
@@ -32,7 +32,8 @@ package enum Program {
       let path = resume + "/config.yaml"
       guard FileManager.default.fileExists(atPath: path) else {
         throw TrainingError(
-          .badInput, "\(resume) is not a run: it has no config.yaml; give --resume the folder of a run")
+          .badInput,
+          "\(resume) is not a run: it has no config.yaml; give --resume the folder of a run")
       }
       return try Configuration(path: path, overrides: overrides)
     }
@@ -70,7 +71,9 @@ package final class Wake: Sendable {
   private let action = Mutex<(@Sendable () -> Void)?>(nil)
 
   package init() {}
-  package func set(_ action: @escaping @Sendable () -> Void) { self.action.withLock { $0 = action } }
+  package func set(_ action: @escaping @Sendable () -> Void) {
+    self.action.withLock { $0 = action }
+  }
   package func callAsFunction() { action.withLock { $0 }?() }
 }
 
@@ -101,8 +104,11 @@ package final class Counter: Sendable {
       state.shown = now
       let rate = Double(done) / max((now - state.start) / .seconds(1), 1e-3)
       let remaining = rate > 0 ? Double(total - done) / rate : .infinity
-      let text = "\(what): \(done) of \(total)"
-        + (done > 1 ? String(format: ", %.1f a second, ", rate) + ProgressLine.duration(remaining) + " left" : "")
+      let text =
+        "\(what): \(done) of \(total)"
+        + (done > 1
+          ? String(format: ", %.1f a second, ", rate) + ProgressLine.duration(remaining) + " left"
+          : "")
       output.write(output.isTerminal ? "\r\u{1b}[K" + text : text + "\n")
     }
   }

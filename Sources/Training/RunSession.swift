@@ -74,7 +74,8 @@ package struct RunSession {
       "\(network.name), \(network.weightsAndBiases) weights and biases; "
         + "\(schedule.clips.count) clips to train on, \(store.clipCount(in: .validation)) to validate, "
         + "\(schedule.stepsPerEpoch) steps an epoch; run \(folder.path)")
-    report.note("waiting for \(workers) \(workers == 1 ? "worker" : "workers") at \(endpoint.address)")
+    report.note(
+      "waiting for \(workers) \(workers == 1 ? "worker" : "workers") at \(endpoint.address)")
     try launch(Launching(address: endpoint.address, store: self.store) { endpoint.interrupt() })
     try crew.gather(workers)
     return try Coordinator(

@@ -25,7 +25,12 @@ package enum ExitStatus: Int32, Sendable {
     case let error as DatasetError: self = ExitStatus(rawValue: error.exitCode) ?? .badInput
     case is FileError, is ClusterError: self = .unavailable
     case let error as RunError: self = error.code == .inUse ? .unavailable : .badInput
-    case let error as SynthesisError: self = error.code == .inputOutput ? .unavailable : .badInput
+    case let error as SynthesisError:
+      switch error.code {
+      case .tooFewClips: self = .usage
+      case .occupied: self = .badInput
+      case .busy, .notWritable, .diskFull: self = .unavailable
+      }
     case is ConfigurationError, is NetworkError, is CheckpointError, is AudioError: self = .badInput
     default: self = .fault
     }

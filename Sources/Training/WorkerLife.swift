@@ -39,7 +39,8 @@ package struct WorkerLife {
         yaml: welcome.configuration, place: "the coordinator's configuration")
       store = try open(welcome)
     case .refuse(let reason):
-      throw TrainingError(.unavailable, "the coordinator at \(endpoint.address) refuses this worker: \(reason)")
+      throw TrainingError(
+        .unavailable, "the coordinator at \(endpoint.address) refuses this worker: \(reason)")
     default:
       throw TrainingError(.unavailable, "\(endpoint.address) does not answer as a coordinator does")
     }
@@ -58,7 +59,8 @@ package struct WorkerLife {
       case .parameters(let parameters):
         guard parameters.values.count == computer.network.weightCount else {
           throw TrainingError(
-            .fault, "the coordinator sent \(parameters.values.count) weights for a network of "
+            .fault,
+            "the coordinator sent \(parameters.values.count) weights for a network of "
               + "\(computer.network.weightCount)")
         }
         computer.load(parameters.values)
@@ -68,7 +70,8 @@ package struct WorkerLife {
       case .evaluate(let order):
         guard let split = Split(rawValue: order.split) else { continue }
         let logits = try computer.logits(split, order.clips)
-        try endpoint.send(.scores(Cluster.Scores(job: order.job, clips: order.clips, values: logits)))
+        try endpoint.send(
+          .scores(Cluster.Scores(job: order.job, clips: order.clips, values: logits)))
       case .bye, .drain: return
       default: continue
       }
@@ -111,9 +114,11 @@ package struct WorkerLife {
         announce("the coordinator refused something of this worker's: \(text)")
       case .message(let message): return message
       case .lost(let reason):
-        throw TrainingError(.unavailable, "the coordinator at \(endpoint.address) is lost: \(reason)")
+        throw TrainingError(
+          .unavailable, "the coordinator at \(endpoint.address) is lost: \(reason)")
       case .interrupted:
-        throw TrainingError(.interrupted, "interrupted: this worker leaves; the coordinator holds the state")
+        throw TrainingError(
+          .interrupted, "interrupted: this worker leaves; the coordinator holds the state")
       case nil: continue
       }
     }

@@ -24,23 +24,33 @@ import Training
   var workers = 0
   @Option(help: "Threads of each local worker (default: the cores, shared among them).")
   var threads: Int?
-  @Option(help: ArgumentHelp("Configuration file (default: the one in configs/crnn.yaml).", valueName: "file"))
+  @Option(
+    help: ArgumentHelp(
+      "Configuration file (default: the one in configs/crnn.yaml).", valueName: "file"))
   var config: String?
   @Option(
     name: .customLong("set"), parsing: .singleValue,
-    help: ArgumentHelp("Override a setting, such as model.size=0.25M. May be repeated.", valueName: "key=value"))
+    help: ArgumentHelp(
+      "Override a setting, such as model.size=0.25M. May be repeated.", valueName: "key=value"))
   var overrides: [String] = []
-  @Option(help: ArgumentHelp("A store made by `tutti prepare` (default: the embedded data set).", valueName: "store"))
+  @Option(
+    help: ArgumentHelp(
+      "A store made by `tutti prepare` (default: the embedded data set).", valueName: "store"))
   var data: String?
-  @Option(help: ArgumentHelp("Folder for the run (default: runs/, named by date).", valueName: "folder"))
+  @Option(
+    help: ArgumentHelp("Folder for the run (default: runs/, named by date).", valueName: "folder"))
   var run: String?
   @Option(help: ArgumentHelp("Go on with a run from its newest checkpoint.", valueName: "run"))
   var resume: String?
-  @Option(help: ArgumentHelp("Where workers connect (default: a free port on loopback).", valueName: "tcp://host:port"))
+  @Option(
+    help: ArgumentHelp(
+      "Where workers connect (default: a free port on loopback).", valueName: "tcp://host:port"))
   var bind: String?
   @Option(name: .customLong("await"), help: "Workers on other machines to wait for.")
   var awaited = 0
-  @Flag(help: "Let workers connect from other machines without keys: whoever reaches the port may join.")
+  @Flag(
+    help: "Let workers connect from other machines without keys: whoever reaches the port may join."
+  )
   var insecure = false
 
   func validate() throws {
@@ -68,7 +78,7 @@ import Training
   }
 
   func run() throws {
-    exit(Program.status { try train() })
+    Program.run { try train() }
   }
 
   private func train() throws {

@@ -29,12 +29,12 @@ struct Evaluate: ParsableCommand {
   }
 
   func run() throws {
-    Foundation.exit(Program.status {
+    Program.run {
       try Processor.requireInstructionSet()
       let evaluation = try Evaluation(
         model: model, store: URL(fileURLWithPath: data), split: Split(rawValue: split) ?? .test,
         threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
       print(json ? try evaluation.json() : evaluation.table)
-    })
+    }
   }
 }

@@ -6,7 +6,10 @@ struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Say what a configuration, a store or a checkpoint holds.")
 
-  @Argument(help: ArgumentHelp("A configuration (.yaml), a store's or run's folder, or a checkpoint (.safetensors).", valueName: "path"))
+  @Argument(
+    help: ArgumentHelp(
+      "A configuration (.yaml), a store's or run's folder, or a checkpoint (.safetensors).",
+      valueName: "path"))
   var path: String
   @Option(
     name: .customLong("set"), parsing: .singleValue,
@@ -22,10 +25,10 @@ struct Inspect: ParsableCommand {
   }
 
   func run() throws {
-    Foundation.exit(Program.status {
+    Program.run {
       print(
         try Inspection(path: path, overrides: overrides, tags: tags, digestOnly: digest).text,
         terminator: "")
-    })
+    }
   }
 }

@@ -12,7 +12,9 @@ struct Prepare: ParsableCommand {
 
   @Option(help: ArgumentHelp("The list of clips.", valueName: "tags.csv"))
   var tags: String
-  @Option(help: ArgumentHelp("Where the list's paths start (default: the list's folder).", valueName: "folder"))
+  @Option(
+    help: ArgumentHelp(
+      "Where the list's paths start (default: the list's folder).", valueName: "folder"))
   var audio: String?
   @Option(help: ArgumentHelp("The store to make.", valueName: "folder"))
   var out: String
@@ -28,7 +30,7 @@ struct Prepare: ParsableCommand {
   }
 
   func run() throws {
-    Foundation.exit(Program.status {
+    Program.run {
       let list = URL(fileURLWithPath: tags)
       var preparation = Preparation(
         tags: list,
@@ -44,6 +46,6 @@ struct Prepare: ParsableCommand {
         Program.say(
           "\(outcome.quarantined) clips could not be used; \(out)/quarantine.csv says why")
       }
-    })
+    }
   }
 }

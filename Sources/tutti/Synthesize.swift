@@ -15,15 +15,15 @@ struct Synthesize: ParsableCommand {
   var seed = EmbeddedDataset.seed
 
   func run() throws {
-    Foundation.exit(Program.status {
+    Program.run {
       let counter = Counter()
       let total = clips
-      try Corpus.synthesize(
+      try Synthesis.synthesize(
         into: out, clips: clips, seed: seed,
         threads: ProcessInfo.processInfo.activeProcessorCount
       ) { counter.show("synthesizing", done: $0, of: total) }
       counter.finish()
       print("\(clips) clips and tags.csv in \(out)")
-    })
+    }
   }
 }

@@ -17,7 +17,8 @@ import Training
 
   @Option(help: ArgumentHelp("The coordinator's address.", valueName: "tcp://host:port"))
   var connect: String
-  @Option(help: ArgumentHelp("The store that the run trains on, on this machine.", valueName: "store"))
+  @Option(
+    help: ArgumentHelp("The store that the run trains on, on this machine.", valueName: "store"))
   var data: String?
   @Option(help: "Threads to compute with (default: one a core).")
   var threads: Int?
@@ -34,7 +35,7 @@ import Training
   }
 
   func run() throws {
-    exit(Program.status { try work() })
+    Program.run { try work() }
   }
 
   private func work() throws {
