@@ -50,7 +50,7 @@ let package = Package(
     .target(
       name: "Training",
       dependencies: [
-        "Models", "Layers", "Kernels", "Audio", "Dataset", "Cluster", "CSodium",
+        "Models", "Layers", "Kernels", "Audio", "Dataset", "Cluster", "Synthesis", "CSodium",
         .product(name: "Yams", package: "Yams"),
       ]),
 
@@ -79,15 +79,17 @@ let package = Package(
       ]),
 
     .testTarget(name: "KernelsTests", dependencies: ["Kernels"]),
-    .testTarget(name: "LayersTests", dependencies: ["Layers", "Kernels"]),
+    .testTarget(
+      name: "LayersTests", dependencies: ["Layers", "Kernels"], exclude: ["Goldens"]),
     .testTarget(name: "ModelsTests", dependencies: ["Models", "Layers", "Kernels"]),
-    .testTarget(name: "AudioTests", dependencies: ["Audio"]),
+    .testTarget(name: "AudioTests", dependencies: ["Audio"], exclude: ["Goldens"]),
     .testTarget(name: "DatasetTests", dependencies: ["Dataset"]),
     .testTarget(name: "ClusterTests", dependencies: ["Cluster"]),
     .testTarget(name: "SynthesisTests", dependencies: ["Synthesis", "Audio"]),
     .testTarget(
       name: "TrainingTests",
-      dependencies: ["Training", "Models", "Layers", "Kernels", "Dataset", "Cluster"]),
+      dependencies: ["Training", "Models", "Layers", "Kernels", "Dataset", "Cluster"],
+      exclude: ["Goldens"]),
     .testTarget(
       name: "ProgramTests",
       dependencies: ["coordinator", "worker", "tutti"]),

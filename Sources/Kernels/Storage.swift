@@ -20,7 +20,16 @@ package final class Storage: @unchecked Sendable {
     base = raw.bindMemory(to: Float.self, capacity: max(count, 1))
   }
 
+  /// A storage that holds `values`.
+  package convenience init(_ values: [Float]) {
+    self.init(count: values.count)
+    _ = buffer.update(from: values)
+  }
+
   deinit { base.deallocate() }
+
+  /// A copy of all floats.
+  package var values: [Float] { Array(buffer) }
 
   /// All floats, for reading, writing and handing to a socket or a file.
   package var buffer: UnsafeMutableBufferPointer<Float> {

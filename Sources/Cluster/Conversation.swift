@@ -1,0 +1,179 @@
+/// One peer's half of the protocol, on the I/O thread: numbering and refusing frames, putting chunks
+/// together, and sending what waits for this peer.
+///
+/// Memory for a peer: one vector being put together, of the agreed largest size at most, and the
+/// backlog that its endpoint allows.
+final class Conversation {
+  let peer: PeerID
+  /// Elements in the largest vector that this peer may send.
+  var largestVector: Int
+  private let chunkBytes: Int
+  /// The run and term that frames must belong to; nil until the coordinator's first frame tells.
+  private(set) var membership: (run: RunID, term: UInt32)?
+
+  init(
+    with peer: PeerID, settings: EndpointSettings, membership: (run: RunID, term: UInt32)?
+  ) {
+    self.peer = peer
+    largestVector = settings.largestVector
+    chunkBytes = settings.chunkBytes
+    self.membership = membership
+  }
+
+  // MARK: Receiving
+
+  private var lastReceived: UInt64 = 0
+  private var assembly: Assembly?
+  private(set) var lastHeard = ContinuousClock.now
+  private var gaps = 0
+
+  func touch(_ now: ContinuousClock.Instant) { lastHeard = now }
+
+  /// Times that frames were missing before one that came, since this was last asked.
+  func takeGaps() -> Int {
+    defer { gaps = 0 }
+    return gaps
+  }
+
+  /// Takes one frame.
+  ///
+  /// - Returns: the message that it completes, or nil if more chunks are to come
+  func receive(_ frame: RawSpan) throws(Defect) -> Parcel? {
+    let header = try FrameHeader(decoding: frame)
+    lastHeard = .now
+    try accept(header)
+    let chunk = frame.extracting(droppingFirst: FrameHeader.byteCount)
+    let limit =
+      header.payloadKind == .floats
+      ? largestVector * MemoryLayout<Float>.size : Parcel.maximumText
+    guard header.totalBytes <= limit else {
+      assembly = nil
+      throw Defect(
+        .tooLarge, "\(header.subject.kind) of \(header.totalBytes) bytes, at most \(limit) agreed")
+    }
+    if header.chunkBytes == header.totalBytes {
+      // Whole in one frame: it may overtake the chunks of another.
+      var whole = Assembly(first: header)
+      _ = whole.append(chunk, header)
+      return whole.parcel
+    }
+    if header.chunkOffset == 0 {
+      if assembly != nil { gaps += 1 }
+      assembly = Assembly(first: header)
+    }
+    guard assembly?.append(chunk, header) == true else {
+      assembly = nil
+      throw Defect(
+        .chunkOrder, "\(header.subject.kind): bytes from \(header.chunkOffset) do not follow")
+    }
+    guard let complete = assembly, complete.isComplete else { return nil }
+    assembly = nil
+    return complete.parcel
+  }
+
+  private func accept(_ header: FrameHeader) throws(Defect) {
+    // Said to a stranger, outside of any conversation's numbers.
+    if header.subject.kind == .error && header.sequence == 0 { return }
+    if let (run, term) = membership {
+      // A worker does not know them when it says hello, and the coordinator's answer tells.
+      let isFirst = header.subject.kind == .hello && header.run == .none
+      guard header.run == run || isFirst else {
+        throw Defect(.foreignRun, "run \(header.run), this is \(run)")
+      }
+      guard header.term == term || isFirst else {
+        throw Defect(.staleTerm, "term \(header.term), this is \(term)")
+      }
+    }
+    guard header.sequence > lastReceived else {
+      throw Defect(.duplicate, "frame \(header.sequence) after \(lastReceived)")
+    }
+    if header.sequence > lastReceived + 1 { gaps += 1 }
+    lastReceived = header.sequence
+    if membership == nil { membership = (header.run, header.term) }
+  }
+
+  // MARK: Sending
+
+  enum Progress {
+    /// Nothing waits.
+    case idle
+    /// The transport takes no more for the moment.
+    case blocked
+    /// More can be sent at once.
+    case more
+    case unreachable
+  }
+
+  private var waiting: [Parcel] = []
+  private var firstOffset = 0
+  private var lastSent: UInt64 = 0
+  private(set) var waitingBytes = 0
+
+  var isIdle: Bool { waiting.isEmpty }
+
+  func enqueue(_ parcel: Parcel) {
+    waiting.append(parcel)
+    waitingBytes += parcel.weight
+  }
+
+  /// Sends at most `frames` frames, so that one peer's vector does not keep others waiting.
+  func pump(into link: any Link, frames: Int = 4) -> Progress {
+    for _ in 0..<frames {
+      guard let parcel = waiting.first else { return .idle }
+      let count = min(chunkBytes, parcel.byteCount - firstOffset)
+      switch send(parcel, chunk: firstOffset..<firstOffset + count, into: link) {
+      case .wouldBlock: return .blocked
+      case .unreachable: return .unreachable
+      case .sent: firstOffset += count
+      }
+      if firstOffset == parcel.byteCount {
+        waiting.removeFirst()
+        waitingBytes -= parcel.weight
+        firstOffset = 0
+      }
+    }
+    return waiting.isEmpty ? .idle : .more
+  }
+
+  /// Sends a small message past all that waits, if the transport takes it now.
+  func sendAhead(_ message: Message, into link: any Link) -> Delivery {
+    let parcel = Parcel(message)
+    return send(parcel, chunk: 0..<parcel.byteCount, into: link)
+  }
+
+  private func send(
+    _ parcel: Parcel, chunk: Range<Int>, into link: any Link
+  ) -> Delivery {
+    let delivery = link.send(
+      parcel, chunk: chunk, to: peer, membership: membership, sequence: lastSent + 1)
+    if delivery == .sent { lastSent += 1 }
+    return delivery
+  }
+}
+
+extension Link {
+  /// Tells somebody with whom there is no conversation that something was refused.
+  func sendToStranger(
+    _ peer: PeerID, _ code: ErrorCode, _ text: String, membership: (run: RunID, term: UInt32)
+  ) {
+    let parcel = Parcel(.error(code, text))
+    // Whether it arrives is the stranger's concern.
+    _ = send(
+      parcel, chunk: 0..<parcel.byteCount, to: peer, membership: membership, sequence: 0)
+  }
+
+  fileprivate func send(
+    _ parcel: Parcel, chunk: Range<Int>, to peer: PeerID,
+    membership: (run: RunID, term: UInt32)?, sequence: UInt64
+  ) -> Delivery {
+    let header = FrameHeader(
+      subject: parcel.subject, payloadKind: parcel.payloadKind, run: membership?.run ?? .none,
+      term: membership?.term ?? 0, sequence: sequence, totalBytes: parcel.byteCount,
+      chunkBytes: chunk.count, chunkOffset: chunk.lowerBound)
+    return send(to: peer, byteCount: FrameHeader.byteCount + chunk.count) { frame in
+      parcel.withChunk(at: chunk.lowerBound, count: chunk.count) {
+        header.encode(chunk: $0, into: frame)
+      }
+    }
+  }
+}

@@ -1,0 +1,113 @@
+/// The coordinator's end of the cluster, for its synchronous main thread.
+///
+/// An I/O thread owns the socket, keeps peers alive and refuses nonsense; what matters comes out of
+/// `nextEvent` one by one.
+/// ```swift
+/// let endpoint = try CoordinatorEndpoint(
+///   listeningAt: "tcp://127.0.0.1:0", run: run, term: term,
+///   settings: EndpointSettings(largestVector: parameters.count))
+/// while let event = try endpoint.nextEvent(timeout: .seconds(10)) {
+///   switch event {
+///   case .joined(let peer, _): try endpoint.send(.welcome(welcome), to: peer)
+///   …
+/// ```
+package final class CoordinatorEndpoint: Sendable {
+  /// Where workers connect, with the real port.
+  package let address: String
+
+  private let settings: EndpointSettings
+  private let inbox: Mailbox<CoordinatorEvent>
+  private let orders: Mailbox<CoordinatorLoop.Order>
+  private let shared = Guarded(CoordinatorLoop.Shared())
+  private let waker: Waker
+  private let thread: IOThread
+
+  /// Listens for workers.
+  ///
+  /// - Throws: `ClusterError.unavailable` if the address is malformed, in use or not this machine's
+  package init(
+    listeningAt address: String, over transport: any Transport = ZeroMQTransport(), run: RunID,
+    term: UInt32, settings: EndpointSettings
+  ) throws(ClusterError) {
+    settings.validate()
+    let inbox = Mailbox<CoordinatorEvent>(capacity: settings.backlogBytes)
+    let orders = Mailbox<CoordinatorLoop.Order>(capacity: settings.backlogBytes)
+    let shared = shared
+    (thread, self.address, waker) = try IOThread.starting {
+      () throws(ClusterError) in
+      try transport.listen(at: address)
+    } run: { link in
+      let loop = CoordinatorLoop(
+        link: link, membership: (run, term), settings: settings, inbox: inbox, orders: orders,
+        shared: shared)
+      loop.run()
+    }
+    self.settings = settings
+    self.inbox = inbox
+    self.orders = orders
+  }
+
+  deinit { close() }
+
+  /// Waits for the next event.
+  ///
+  /// - Returns: nil if nothing happened within `timeout`; without one it waits as long as it takes
+  /// - Throws: `ClusterError.closed` after `close()`
+  package func nextEvent(timeout: Duration? = nil) throws(ClusterError) -> CoordinatorEvent? {
+    switch inbox.take(until: timeout.map { .now + $0 }) {
+    case .item(let event):
+      if case .rejected = event { shared.update { $0.rejectionsWaiting -= 1 } }
+      return event
+    case .interrupted: return .interrupted
+    case .timedOut: return nil
+    case .closed: throw closedError("wait for an event")
+    }
+  }
+
+  /// Sends `message` to a peer. Returns as soon as the I/O thread has it; if the peer is gone, a `lost`
+  /// event tells or has told.
+  package func send(_ message: Message, to peer: PeerID) throws(ClusterError) {
+    try send(message, to: [peer])
+  }
+
+  /// Sends one message to many peers. They share it: a vector is not copied for each.
+  ///
+  /// - Throws: `ClusterError.tooLarge` beyond the agreed largest vector or 1 MiB of text, `.closed`
+  package func send(_ message: Message, to peers: [PeerID]) throws(ClusterError) {
+    let parcel = try Parcel(message, within: settings.largestVector, for: address)
+    guard orders.put(.send(parcel, peers), weight: parcel.weight) == .accepted else {
+      throw closedError("send \(parcel.subject.kind)")
+    }
+    waker.wake()
+  }
+
+  /// Forgets a peer after what was sent to it: nothing more is delivered from it, no `lost` event comes,
+  /// and whatever it still says is answered with `notJoined`.
+  package func remove(_ peer: PeerID) {
+    orders.post(.remove(peer), weight: 0)
+    waker.wake()
+  }
+
+  /// What the peer's last heartbeat said.
+  package func progress(of peer: PeerID) -> Progress? { shared.value.progress[peer] }
+
+  /// What was refused or dropped so far.
+  package var defects: DefectCounters { shared.value.defects }
+
+  /// Wakes `nextEvent` from another thread; it returns `.interrupted`. If nobody waits, the next call does.
+  package func interrupt() { inbox.interrupt() }
+
+  /// Ends the I/O thread and closes the socket. What was sent before has `settings.linger` to leave, twice
+  /// at most. May be called again.
+  package func close() {
+    orders.post(.close, weight: 0)
+    orders.close()
+    waker.wake()
+    thread.join()
+    inbox.close()
+  }
+
+  private func closedError(_ attempt: String) -> ClusterError {
+    ClusterError(.closed, attempt: attempt, place: address, detail: "the endpoint is closed")
+  }
+}

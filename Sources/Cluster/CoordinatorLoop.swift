@@ -1,0 +1,194 @@
+/// The coordinator's I/O thread: the only user of the socket, the keeper of the conversations.
+///
+/// One round hands over what the compute thread wants sent, sends, receives, and looks at the clock. It
+/// never waits for a peer or for the compute thread, so heartbeats go out whatever they do: when the
+/// inbox is full it stops reading, and counts nobody silent for that time.
+final class CoordinatorLoop {
+  enum Order: Sendable {
+    case send(Parcel, [PeerID])
+    /// Forget the peer once what waits for it has been sent.
+    case remove(PeerID)
+    case close
+  }
+
+  /// What both threads look at.
+  struct Shared: Sendable {
+    var defects = DefectCounters()
+    var progress: [PeerID: Progress] = [:]
+    var rejectionsWaiting = 0
+  }
+
+  private static let maximumRejectionsWaiting = 64
+  /// How long to wait before trying again where nothing wakes us: a full inbox, a slow peer.
+  private static let retry = Duration.milliseconds(2)
+
+  private let link: any Link
+  private let membership: (run: RunID, term: UInt32)
+  private let settings: EndpointSettings
+  private let inbox: Mailbox<CoordinatorEvent>
+  private let orders: Mailbox<Order>
+  private let shared: Guarded<Shared>
+
+  private var conversations: [PeerID: Conversation] = [:]
+  private var leaving: Set<PeerID> = []
+  private var closingSince: ContinuousClock.Instant?
+
+  init(
+    link: any Link, membership: (run: RunID, term: UInt32), settings: EndpointSettings,
+    inbox: Mailbox<CoordinatorEvent>, orders: Mailbox<Order>, shared: Guarded<Shared>
+  ) {
+    self.link = link
+    self.membership = membership
+    self.settings = settings
+    self.inbox = inbox
+    self.orders = orders
+    self.shared = shared
+  }
+
+  func run() {
+    var nextBeat = ContinuousClock.now
+    while true {
+      while let order = orders.poll() { follow(order) }
+      let sending = pump()
+      if let closingSince {
+        let mayLinger = ContinuousClock.now - closingSince < settings.linger
+        if sending == .idle || !mayLinger { break }
+      }
+      let inboxIsFull = inbox.isFull || closingSince != nil
+      let mayHaveMore = !inboxIsFull && receive()
+
+      let now = ContinuousClock.now
+      if inboxIsFull {
+        for conversation in conversations.values { conversation.touch(now) }
+      }
+      if now >= nextBeat {
+        beat(now)
+        nextBeat = now + settings.heartbeat
+      }
+      if sending == .more || mayHaveMore { continue }
+      let retries = sending == .blocked || inboxIsFull
+      link.wait(
+        forMessages: !inboxIsFull, until: retries ? min(nextBeat, now + Self.retry) : nextBeat)
+    }
+    link.close(linger: settings.linger)
+  }
+
+  private func follow(_ order: Order) {
+    switch order {
+    case .send(let parcel, let peers):
+      for peer in peers where !leaving.contains(peer) {
+        guard let conversation = conversations[peer] else { continue }  // lost; the event tells
+        conversation.enqueue(parcel)
+        if conversation.waitingBytes > settings.backlogBytes { lose(peer, .backlogged) }
+      }
+    case .remove(let peer):
+      if conversations[peer] != nil { leaving.insert(peer) }
+    case .close:
+      closingSince = .now
+    }
+  }
+
+  private func pump() -> Conversation.Progress {
+    var overall = Conversation.Progress.idle
+    for (peer, conversation) in conversations {
+      switch conversation.pump(into: link) {
+      case .idle:
+        if leaving.contains(peer) { forget(peer) }
+      case .more: overall = .more
+      case .blocked: if overall == .idle { overall = .blocked }
+      case .unreachable: lose(peer, .disconnected)
+      }
+    }
+    return overall
+  }
+
+  /// - Returns: whether more may be there
+  private func receive() -> Bool {
+    for _ in 0..<64 {
+      switch link.receive({ peer, frame in take(frame, from: peer) }) {
+      case .message: if inbox.isFull { return false }
+      case .oddParts(let peer): reject(Defect(.parts, "a message has one part"), from: peer)
+      case .nothing, .disconnected: return false
+      }
+    }
+    return true
+  }
+
+  private func take(_ frame: RawSpan, from peer: PeerID) {
+    do throws(Defect) {
+      guard let conversation = conversations[peer] else { return try welcome(frame, from: peer) }
+      guard !leaving.contains(peer) else { return }
+      defer {
+        let gaps = conversation.takeGaps()
+        if gaps > 0 { shared.update { $0.defects.count(.gap, times: gaps) } }
+      }
+      guard let parcel = try conversation.receive(frame) else { return }
+      guard parcel.subject.kind.comesFromWorkers else {
+        throw Defect(.direction, "\(parcel.subject.kind) sent to a coordinator")
+      }
+      switch try parcel.message() {
+      case .hello: throw Defect(.duplicate, "a second hello")
+      case .heartbeat(let progress): shared.update { $0.progress[peer] = progress }
+      case let message: inbox.post(.message(peer, message), weight: parcel.weight)
+      }
+    } catch {
+      reject(error, from: peer)
+    }
+  }
+
+  /// Takes a stranger's first frame, which has to be a hello.
+  private func welcome(_ frame: RawSpan, from peer: PeerID) throws(Defect) {
+    let header = try FrameHeader(decoding: frame)
+    guard header.subject.kind == .hello, header.chunkBytes == header.totalBytes else {
+      throw Defect(.notJoined, "\(header.subject.kind) before a hello")
+    }
+    guard conversations.count < settings.maximumPeers else {
+      throw Defect(.full, "there are \(settings.maximumPeers) peers already")
+    }
+    let conversation = Conversation(with: peer, settings: settings, membership: membership)
+    guard let parcel = try conversation.receive(frame),
+      case .hello(let hello) = try parcel.message()
+    else { return }
+    conversations[peer] = conversation
+    inbox.post(.joined(peer, hello), weight: parcel.weight)
+    // At once, so that the worker knows that somebody is there.
+    _ = conversation.sendAhead(.heartbeat(.none), into: link)
+  }
+
+  private func reject(_ defect: Defect, from peer: PeerID) {
+    let tell = shared.update { shared in
+      shared.defects.count(defect.kind)
+      guard shared.rejectionsWaiting < Self.maximumRejectionsWaiting else { return false }
+      shared.rejectionsWaiting += 1
+      return true
+    }
+    if tell { inbox.post(.rejected(peer, defect), weight: 0) }
+    guard let code = defect.reply else { return }
+    if let conversation = conversations[peer] {
+      _ = conversation.sendAhead(.error(code, "\(defect)"), into: link)
+    } else {
+      link.sendToStranger(peer, code, "\(defect)", membership: membership)
+    }
+  }
+
+  private func beat(_ now: ContinuousClock.Instant) {
+    for (peer, conversation) in conversations {
+      if conversation.sendAhead(.heartbeat(.none), into: link) == .unreachable {
+        lose(peer, .disconnected)
+      } else if now - conversation.lastHeard > settings.silence {
+        lose(peer, .silent(settings.silence))
+      }
+    }
+  }
+
+  private func lose(_ peer: PeerID, _ reason: LossReason) {
+    if !leaving.contains(peer) { inbox.post(.lost(peer, reason), weight: 0) }
+    forget(peer)
+  }
+
+  private func forget(_ peer: PeerID) {
+    conversations[peer] = nil
+    leaving.remove(peer)
+    shared.update { $0.progress[peer] = nil }
+  }
+}

@@ -1,0 +1,77 @@
+import Glibc
+
+/// A ZeroMQ endpoint as a user writes it: `tcp://HOST:PORT` or `ipc://PATH`.
+///
+/// Hosts are resolved here rather than by libzmq, which would go on trying silently.
+struct EndpointAddress: Equatable {
+  enum Role {
+    case listen
+    case connect
+  }
+
+  /// What libzmq is given: numeric host and port, or a path.
+  let resolved: String
+  let isIPv6: Bool
+
+  /// - Parameter text: to listen, HOST may be `*` (every interface) and PORT `*` or 0 (any free one)
+  init(parsing text: String, for role: Role) throws(ClusterError) {
+    func failure(_ detail: String) -> ClusterError {
+      ClusterError(
+        .unavailable, attempt: role == .listen ? "listen" : "connect", place: text, detail: detail)
+    }
+    if text.hasPrefix("ipc://") {
+      // sockaddr_un holds 107 bytes
+      guard (1...107).contains(text.utf8.count - 6) else {
+        throw failure("an ipc path has 1 to 107 bytes")
+      }
+      resolved = text
+      isIPv6 = false
+      return
+    }
+    let form = "an endpoint is written tcp://HOST:PORT or ipc://PATH"
+    guard text.hasPrefix("tcp://"), let colon = text.lastIndex(of: ":") else { throw failure(form) }
+    let hostStart = text.index(text.startIndex, offsetBy: 6)
+    guard hostStart < colon else { throw failure(form) }
+    var host = String(text[hostStart..<colon])
+    let port = String(text[text.index(after: colon)...])
+
+    let isAnyPort = port == "*" || port == "0"
+    guard UInt16(port) != nil || port == "*", role == .listen || !isAnyPort else {
+      throw failure(
+        role == .listen
+          ? "the port is a number from 0 to 65535 or *; \(form)"
+          : "the port is a number from 1 to 65535; \(form)")
+    }
+    if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+    guard !host.isEmpty else { throw failure(form) }
+    if host == "*" {
+      guard role == .listen else { throw failure("name the coordinator's host instead of *") }
+      resolved = "tcp://*:\(isAnyPort ? "*" : port)"
+      isIPv6 = false
+      return
+    }
+    guard let numeric = Self.numericAddress(of: host) else {
+      throw failure("no address is known for the host \"\(host)\"; is the name right?")
+    }
+    isIPv6 = numeric.contains(":")
+    resolved = "tcp://\(isIPv6 ? "[\(numeric)]" : numeric):\(isAnyPort ? "*" : port)"
+  }
+
+  /// The host's first IPv4 address, else its first IPv6 one.
+  private static func numericAddress(of host: String) -> String? {
+    for family in [AF_INET, AF_INET6] {
+      var hints = addrinfo()
+      hints.ai_family = family
+      hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+      var list: UnsafeMutablePointer<addrinfo>?
+      guard getaddrinfo(host, nil, &hints, &list) == 0, let first = list else { continue }
+      defer { freeaddrinfo(list) }
+      var name = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+      let failure = getnameinfo(
+        first.pointee.ai_addr, first.pointee.ai_addrlen, &name, socklen_t(name.count), nil, 0,
+        NI_NUMERICHOST)
+      if failure == 0 { return name.withUnsafeBufferPointer { String(cString: $0.baseAddress!) } }
+    }
+    return nil
+  }
+}

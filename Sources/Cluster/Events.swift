@@ -1,0 +1,44 @@
+/// What a coordinator's endpoint has to tell, in the order it happened.
+package enum CoordinatorEvent: Equatable, Sendable {
+  /// A worker has said hello. It waits for `welcome` or `refuse`.
+  case joined(PeerID, Hello)
+  /// Never a hello or a heartbeat; a heartbeat's content is `CoordinatorEndpoint.progress`.
+  case message(PeerID, Message)
+  /// The peer is gone for good: its identity does not come back.
+  case lost(PeerID, LossReason)
+  /// Something that made no sense came from `peer`, a stranger perhaps. It was counted and, where
+  /// that helps, answered. Only a few of these wait at a time; the counters are complete.
+  case rejected(PeerID, Defect)
+  /// `interrupt()` was called.
+  case interrupted
+}
+
+/// What a worker's endpoint has to tell.
+package enum WorkerEvent: Equatable, Sendable {
+  case message(Message)
+  /// The coordinator is gone, or has given this worker up. Make a new endpoint to join again.
+  case lost(LossReason)
+  /// `interrupt()` was called.
+  case interrupted
+}
+
+/// Why a peer is gone.
+package enum LossReason: Hashable, Sendable, CustomStringConvertible {
+  /// No sign of life for this long.
+  case silent(Duration)
+  /// Its connection has ended.
+  case disconnected
+  /// It does not take what is sent to it, and too much waits.
+  case backlogged
+  /// The coordinator refused what this worker sent.
+  case refused(ErrorCode, String)
+
+  package var description: String {
+    switch self {
+    case .silent(let duration): "no sign of life for \(duration)"
+    case .disconnected: "the connection has ended"
+    case .backlogged: "it does not take what is sent to it"
+    case .refused(_, let text): "refused: \(text)"
+    }
+  }
+}

@@ -1,0 +1,174 @@
+/// All that coordinator and workers say to each other.
+///
+/// | message | from | when |
+/// |---|---|---|
+/// | hello | worker | first of all: who I am |
+/// | welcome, refuse | coordinator | the answer to hello: the run's configuration, or why not |
+/// | ready | worker | my data are checked, I can take lanes |
+/// | parameters | coordinator | the parameters that hold at the beginning of a step |
+/// | compute | coordinator | compute these lanes of this step |
+/// | partial | worker | the sum over one node of the lane tree |
+/// | evaluate, scores | both | a job of forward passes, and its outputs |
+/// | heartbeat | both | I am alive (sent and taken by the I/O threads) |
+/// | drain | both | finish what you hold (to a worker), I leave after what I hold (from one) |
+/// | bye | both | I am gone |
+/// | error | both | something of yours was refused, or I failed |
+package enum Message: Equatable, Sendable {
+  case hello(Hello)
+  case welcome(Welcome)
+  case refuse(reason: String)
+  /// `proofHash` is the content hash of a canonical lane's gradient, 0 if none was asked for.
+  case ready(proofHash: UInt64)
+  case parameters(Parameters)
+  case compute(Compute)
+  case partial(Partial)
+  case evaluate(Evaluate)
+  case scores(Scores)
+  case heartbeat(Progress)
+  case drain
+  case bye
+  case error(ErrorCode, String)
+}
+
+/// A worker's introduction.
+package struct Hello: Equatable, Sendable {
+  package var build: String
+  package var host: String
+  package var processID: Int
+  package var threads: Int
+  package var processor: String
+  /// Anything else that is small.
+  package var more: [String: String]
+
+  package init(
+    build: String, host: String, processID: Int, threads: Int, processor: String,
+    more: [String: String] = [:]
+  ) {
+    self.build = build
+    self.host = host
+    self.processID = processID
+    self.threads = threads
+    self.processor = processor
+    self.more = more
+  }
+}
+
+/// What a worker needs to take part. Run and term are those of the frame.
+package struct Welcome: Equatable, Sendable {
+  /// The resolved configuration, as text.
+  package var configuration: String
+  package var storeFingerprint: String
+  /// Anything else that is small.
+  package var more: [String: String]
+
+  package init(configuration: String, storeFingerprint: String, more: [String: String] = [:]) {
+    self.configuration = configuration
+    self.storeFingerprint = storeFingerprint
+    self.more = more
+  }
+}
+
+/// The parameters before `step`.
+package struct Parameters: Equatable, Sendable {
+  package var step: Int
+  package var values: [Float]
+
+  package init(step: Int, values: [Float]) {
+    self.step = step
+    self.values = values
+  }
+}
+
+/// An order to compute some lanes' gradients.
+package struct Compute: Equatable, Sendable {
+  /// Counted over the whole run.
+  package var step: Int
+  package var epoch: Int
+  package var stepInEpoch: Int
+  package var lanes: Range<Int>
+  /// Clips in the whole step, over all lanes: what a mean divides by.
+  package var clipsInStep: Int
+
+  package init(step: Int, epoch: Int, stepInEpoch: Int, lanes: Range<Int>, clipsInStep: Int) {
+    self.step = step
+    self.epoch = epoch
+    self.stepInEpoch = stepInEpoch
+    self.lanes = lanes
+    self.clipsInStep = clipsInStep
+  }
+}
+
+/// The sum of a step's vectors over one node of the lane tree.
+package struct Partial: Equatable, Sendable {
+  package var step: Int
+  package var node: Range<Int>
+  package var values: [Float]
+  /// Content hash of the parameters that the vectors were computed with.
+  package var parametersHash: UInt64
+
+  package init(step: Int, node: Range<Int>, values: [Float], parametersHash: UInt64) {
+    self.step = step
+    self.node = node
+    self.values = values
+    self.parametersHash = parametersHash
+  }
+}
+
+/// An order to run clips through the network with the parameters that were sent last.
+package struct Evaluate: Equatable, Sendable {
+  package var job: UInt64
+  package var split: String
+  /// Positions in the split.
+  package var clips: Range<Int>
+
+  package init(job: UInt64, split: String, clips: Range<Int>) {
+    self.job = job
+    self.split = split
+    self.clips = clips
+  }
+}
+
+/// The outputs for those clips.
+package struct Scores: Equatable, Sendable {
+  package var job: UInt64
+  package var clips: Range<Int>
+  package var values: [Float]
+
+  package init(job: UInt64, clips: Range<Int>, values: [Float]) {
+    self.job = job
+    self.clips = clips
+    self.values = values
+  }
+}
+
+/// How far a peer is: `done` of `total` units (clips, say) of the step.
+package struct Progress: Hashable, Sendable {
+  package var step: Int
+  package var done: Int
+  package var total: Int
+
+  package init(step: Int, done: Int, total: Int) {
+    self.step = step
+    self.done = done
+    self.total = total
+  }
+
+  package static let none = Progress(step: 0, done: 0, total: 0)
+}
+
+/// Why something was refused. Codes below 1000 are the protocol's own; others are the program's.
+package struct ErrorCode: RawRepresentable, Hashable, Sendable {
+  package let rawValue: UInt32
+
+  package init(rawValue: UInt32) { self.rawValue = rawValue }
+
+  package static let malformed = ErrorCode(rawValue: 1)
+  package static let version = ErrorCode(rawValue: 2)
+  package static let tooLarge = ErrorCode(rawValue: 3)
+  /// The coordinator does not know this peer, or no longer: say hello with a new connection.
+  package static let notJoined = ErrorCode(rawValue: 4)
+  /// The coordinator takes no more peers.
+  package static let full = ErrorCode(rawValue: 5)
+  /// Another run, or another term of it.
+  package static let stale = ErrorCode(rawValue: 6)
+}

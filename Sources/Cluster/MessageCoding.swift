@@ -1,0 +1,210 @@
+/// A message's kind on the wire. Numbers are never used again for something else.
+package enum MessageKind: UInt8, Sendable, CaseIterable {
+  case hello = 1
+  case welcome = 2
+  case refuse = 3
+  case ready = 4
+  case parameters = 5
+  case compute = 6
+  case partial = 7
+  case evaluate = 8
+  case scores = 9
+  case heartbeat = 10
+  case drain = 11
+  case bye = 12
+  case error = 13
+
+  var comesFromWorkers: Bool {
+    switch self {
+    case .welcome, .refuse, .parameters, .compute, .evaluate: false
+    case .hello, .ready, .partial, .scores, .heartbeat, .drain, .bye, .error: true
+    }
+  }
+
+  var comesFromCoordinator: Bool {
+    switch self {
+    case .hello, .ready, .partial, .scores: false
+    case .welcome, .refuse, .parameters, .compute, .evaluate, .heartbeat, .drain, .bye, .error: true
+    }
+  }
+}
+
+/// A message on its way: what it is about, and a payload that frames carry in chunks. Copies share the
+/// payload, so one vector goes to many peers from one place.
+package struct Parcel: Equatable, Sendable {
+  package enum Payload: Equatable, Sendable {
+    case bytes([UInt8])
+    case floats([Float])
+  }
+
+  /// Texts and numbers fit one frame.
+  static let maximumText = FrameHeader.maximumPayload
+
+  package let subject: Subject
+  package let payload: Payload
+
+  package init(subject: Subject, payload: Payload) {
+    self.subject = subject
+    self.payload = payload
+  }
+
+  package var payloadKind: FrameHeader.PayloadKind {
+    switch payload {
+    case .bytes: .bytes
+    case .floats: .floats
+    }
+  }
+
+  package var byteCount: Int {
+    switch payload {
+    case .bytes(let bytes): bytes.count
+    case .floats(let values): values.count * MemoryLayout<Float>.size
+    }
+  }
+
+  /// What it counts against a bound: its bytes and a round figure for the rest.
+  var weight: Int { byteCount + 4096 }
+
+  package func withChunk<Result>(
+    at offset: Int, count: Int, _ body: (UnsafeRawBufferPointer) -> Result
+  ) -> Result {
+    func part(_ whole: UnsafeRawBufferPointer) -> Result {
+      body(UnsafeRawBufferPointer(rebasing: whole[offset..<offset + count]))
+    }
+    switch payload {
+    case .bytes(let bytes): return bytes.withUnsafeBytes(part)
+    case .floats(let values): return values.withUnsafeBytes(part)
+    }
+  }
+}
+
+extension Parcel {
+  /// The same for a message that may be too large to send.
+  ///
+  /// - Throws: `ClusterError.tooLarge` beyond the largest vector or 1 MiB of text
+  init(_ message: Message, within largestVector: Int, for place: String) throws(ClusterError) {
+    self.init(message)
+    let limit =
+      payloadKind == .floats
+      ? largestVector * MemoryLayout<Float>.size : Self.maximumText
+    guard byteCount <= limit else {
+      throw ClusterError(
+        .tooLarge, attempt: "send \(subject.kind)", place: place,
+        detail: "it has \(byteCount) bytes, and \(limit) at most were agreed")
+    }
+  }
+
+  package init(_ message: Message) {
+    let subject: Subject
+    var fields = FieldWriter()
+    var values: [Float]?
+    switch message {
+    case .hello(let hello):
+      subject = Subject(kind: .hello)
+      fields.write(hello.build)
+      fields.write(hello.host)
+      fields.write(hello.processID)
+      fields.write(hello.threads)
+      fields.write(hello.processor)
+      fields.write(hello.more)
+    case .welcome(let welcome):
+      subject = Subject(kind: .welcome)
+      fields.write(welcome.configuration)
+      fields.write(welcome.storeFingerprint)
+      fields.write(welcome.more)
+    case .refuse(let reason):
+      subject = Subject(kind: .refuse)
+      fields.write(reason)
+    case .ready(let proofHash):
+      subject = Subject(kind: .ready, tag: proofHash)
+    case .parameters(let parameters):
+      subject = Subject(kind: .parameters, step: parameters.step)
+      values = parameters.values
+    case .compute(let order):
+      subject = Subject(kind: .compute, step: order.step, range: order.lanes)
+      fields.write(order.epoch)
+      fields.write(order.stepInEpoch)
+      fields.write(order.clipsInStep)
+    case .partial(let partial):
+      subject = Subject(
+        kind: .partial, step: partial.step, range: partial.node, tag: partial.parametersHash)
+      values = partial.values
+    case .evaluate(let order):
+      subject = Subject(kind: .evaluate, range: order.clips, tag: order.job)
+      fields.write(order.split)
+    case .scores(let scores):
+      subject = Subject(kind: .scores, range: scores.clips, tag: scores.job)
+      values = scores.values
+    case .heartbeat(let progress):
+      subject = Subject(kind: .heartbeat, step: progress.step)
+      fields.write(progress.done)
+      fields.write(progress.total)
+    case .drain: subject = Subject(kind: .drain)
+    case .bye: subject = Subject(kind: .bye)
+    case .error(let code, let text):
+      subject = Subject(kind: .error, tag: UInt64(code.rawValue))
+      fields.write(text)
+    }
+    self.init(subject: subject, payload: values.map(Payload.floats) ?? .bytes(fields.bytes))
+  }
+
+  /// The message that was sent.
+  package func message() throws(Defect) -> Message {
+    switch payload {
+    case .floats(let values): return try message(with: values)
+    case .bytes(let bytes):
+      var fields = FieldReader(bytes)
+      let message = try message(from: &fields)
+      try fields.finish()
+      return message
+    }
+  }
+
+  private func message(with values: [Float]) throws(Defect) -> Message {
+    switch subject.kind {
+    case .parameters: .parameters(Parameters(step: subject.step, values: values))
+    case .partial:
+      .partial(
+        Partial(
+          step: subject.step, node: subject.range, values: values, parametersHash: subject.tag))
+    case .scores: .scores(Scores(job: subject.tag, clips: subject.range, values: values))
+    default: throw Defect(.payload, "\(subject.kind) with floats")
+    }
+  }
+
+  private func message(from fields: inout FieldReader) throws(Defect) -> Message {
+    switch subject.kind {
+    case .hello:
+      return .hello(
+        Hello(
+          build: try fields.text(), host: try fields.text(), processID: try fields.count(),
+          threads: try fields.count(), processor: try fields.text(), more: try fields.pairs()))
+    case .welcome:
+      return .welcome(
+        Welcome(
+          configuration: try fields.text(), storeFingerprint: try fields.text(),
+          more: try fields.pairs()))
+    case .refuse: return .refuse(reason: try fields.text())
+    case .ready: return .ready(proofHash: subject.tag)
+    case .compute:
+      let (epoch, stepInEpoch) = (try fields.count(), try fields.count())
+      return .compute(
+        Compute(
+          step: subject.step, epoch: epoch, stepInEpoch: stepInEpoch, lanes: subject.range,
+          clipsInStep: try fields.count()))
+    case .evaluate:
+      return .evaluate(
+        Evaluate(job: subject.tag, split: try fields.text(), clips: subject.range))
+    case .heartbeat:
+      let done = try fields.count()
+      return .heartbeat(Progress(step: subject.step, done: done, total: try fields.count()))
+    case .drain: return .drain
+    case .bye: return .bye
+    case .error:
+      return .error(
+        ErrorCode(rawValue: UInt32(truncatingIfNeeded: subject.tag)), try fields.text())
+    case .parameters, .partial, .scores:
+      throw Defect(.payload, "\(subject.kind) without floats")
+    }
+  }
+}

@@ -1,0 +1,61 @@
+/// The ways to sum the lanes' vectors of a step. All follow the lane tree and give the same bits; they
+/// differ in who adds what, and so in the traffic. A new one is a file and a case here.
+package enum Topology: String, Sendable, CaseIterable {
+  /// Workers send what they could add; the coordinator finishes the sum.
+  case star
+
+  /// - Parameter count: elements in every vector
+  package func makeWorkerSide(tree: LaneTree, count: Int) -> any WorkerReduction {
+    switch self {
+    case .star: StarReduction.WorkerSide(tree: tree, count: count)
+    }
+  }
+
+  package func makeCoordinatorSide(tree: LaneTree, count: Int) -> any CoordinatorReduction {
+    switch self {
+    case .star: StarReduction.CoordinatorSide(tree: tree, count: count)
+    }
+  }
+}
+
+/// A worker's part of a reduction, step after step.
+package protocol WorkerReduction {
+  /// Begins a step with lanes that this worker is to compute, as `order` says. What was not finished is
+  /// forgotten.
+  mutating func begin(_ order: Compute, parametersHash: UInt64)
+
+  /// Takes a lane's vector and sends what can be sent by now, perhaps nothing.
+  ///
+  /// - Precondition: `lane` belongs to the order, and the vector has the agreed count
+  mutating func add(
+    _ values: Span<Float>, lane: Int, send: (Message) throws(ClusterError) -> Void
+  ) throws(ClusterError)
+}
+
+/// The coordinator's part of a reduction, step after step.
+package protocol CoordinatorReduction {
+  /// Begins a step. What was not finished is forgotten.
+  mutating func begin(step: Int, parametersHash: UInt64)
+
+  /// Takes what a worker has sent.
+  mutating func accept(_ partial: Partial) -> PartialOutcome
+
+  /// Lanes that are not in the sum yet, as contiguous ranges in order.
+  var missing: [Range<Int>] { get }
+
+  /// The sum over all lanes, once none is missing.
+  var sum: [Float]? { get }
+}
+
+/// What became of a partial sum.
+package enum PartialOutcome: Hashable, Sendable {
+  case added
+  /// Its lanes were in the sum already. Harmless: they are the same bits.
+  case duplicate
+  /// For another step: a late answer.
+  case otherStep
+  /// Computed with other parameters than the step's.
+  case otherParameters
+  /// For lanes that are no node of the tree, or with another count of elements.
+  case malformed
+}

@@ -1,0 +1,76 @@
+/// Star reduction: every worker sends its partial sums to the coordinator, who finishes the sum.
+///
+/// 1. A worker adds its lanes' vectors as far as the lane tree lets it. As soon as one of the maximal
+///    subtrees of its lanes is complete, it sends that node's sum: one vector for a whole subtree, never
+///    more than about 2·log2(L).
+/// 2. The coordinator adds what arrives along the same tree, siblings as soon as both are there, left + right.
+///
+/// Bytes per step, with vectors of M bytes and W workers that hold whole subtrees: M from each worker, W·M into
+/// the coordinator. Good for few workers or small models.
+package enum StarReduction {
+  package struct WorkerSide: WorkerReduction {
+    private var sum: LaneSum
+    private var order: Compute?
+    private var parametersHash: UInt64 = 0
+    private var unsent: [LaneTree.Node] = []
+
+    package init(tree: LaneTree, count: Int) {
+      sum = LaneSum(tree: tree, count: count)
+    }
+
+    package mutating func begin(_ order: Compute, parametersHash: UInt64) {
+      sum.reset()
+      self.order = order
+      self.parametersHash = parametersHash
+      unsent = sum.tree.maximalSubtrees(covering: order.lanes)
+    }
+
+    package mutating func add(
+      _ values: Span<Float>, lane: Int, send: (Message) throws(ClusterError) -> Void
+    ) throws(ClusterError) {
+      guard let order, order.lanes.contains(lane) else {
+        preconditionFailure("lane \(lane) is not among \(order?.lanes ?? 0..<0)")
+      }
+      let outcome = sum.add(values, at: lane..<lane + 1)
+      precondition(
+        outcome == .added, "lane \(lane), \(values.count) of \(sum.count) elements: \(outcome)")
+      for partial in sum.partials where unsent.contains(partial.node) {
+        try send(
+          .partial(
+            Partial(
+              step: order.step, node: partial.node, values: partial.values,
+              parametersHash: parametersHash)))
+        unsent.removeAll { $0 == partial.node }
+      }
+    }
+  }
+
+  package struct CoordinatorSide: CoordinatorReduction {
+    private var total: LaneSum
+    private var step: Int?
+    private var parametersHash: UInt64 = 0
+
+    package init(tree: LaneTree, count: Int) {
+      total = LaneSum(tree: tree, count: count)
+    }
+
+    package mutating func begin(step: Int, parametersHash: UInt64) {
+      total.reset()
+      self.step = step
+      self.parametersHash = parametersHash
+    }
+
+    package mutating func accept(_ partial: Partial) -> PartialOutcome {
+      guard partial.step == step else { return .otherStep }
+      guard partial.parametersHash == parametersHash else { return .otherParameters }
+      return switch total.add(partial.values.span, at: partial.node) {
+      case .added: .added
+      case .duplicate: .duplicate
+      case .notANode, .wrongLength: .malformed
+      }
+    }
+
+    package var missing: [Range<Int>] { total.missing }
+    package var sum: [Float]? { total.total }
+  }
+}

@@ -1,0 +1,137 @@
+/// A worker's end of the cluster, for its synchronous main thread. One endpoint is one life: when the
+/// coordinator is lost, make another.
+package final class WorkerEndpoint: Sendable {
+  /// The coordinator's address, as given.
+  package let address: String
+
+  private let inbox: Mailbox<WorkerEvent>
+  private let orders: Mailbox<WorkerLoop.Order>
+  private let shared: Guarded<WorkerLoop.Shared>
+  private let waker: Waker
+  private let thread: IOThread
+
+  /// Says hello to a coordinator and returns when it shows a sign of life. Its `welcome` or `refuse`
+  /// comes as the first message.
+  ///
+  /// - Parameter timeout: how long to try; the coordinator may start later than its workers
+  /// - Throws: `ClusterError.unavailable` for a malformed or unresolvable address, if nobody answers, or if
+  ///   the coordinator speaks another protocol version or takes no more peers
+  package init(
+    connectingTo address: String, over transport: any Transport = ZeroMQTransport(),
+    hello: Hello, settings: EndpointSettings = EndpointSettings(),
+    timeout: Duration = .seconds(10)
+  ) throws(ClusterError) {
+    settings.validate()
+    let greeting = try Parcel(.hello(hello), within: 0, for: address)
+    let deadline = ContinuousClock.now + timeout
+    let inbox = Mailbox<WorkerEvent>(capacity: settings.backlogBytes)
+    let orders = Mailbox<WorkerLoop.Order>(capacity: settings.backlogBytes)
+    let shared = Guarded(WorkerLoop.Shared(largestVector: settings.largestVector))
+    orders.post(.send(greeting), weight: greeting.weight)
+    (thread, _, waker) = try IOThread.starting {
+      () throws(ClusterError) in
+      try transport.connect(to: address)
+    } run: { link in
+      let loop = WorkerLoop(
+        link: link, settings: settings, inbox: inbox, orders: orders, shared: shared)
+      loop.run()
+    }
+    self.address = address
+    self.inbox = inbox
+    self.orders = orders
+    self.shared = shared
+
+    let isReached = shared.wait(until: deadline) { shared -> Bool? in
+      if shared.loss != nil { return false }
+      return shared.isReached ? true : nil
+    }
+    guard isReached == true else {
+      let loss = shared.value.loss
+      close()
+      throw ClusterError(
+        .unavailable, attempt: "join a coordinator", place: address,
+        detail: loss.map { "\($0)" }
+          ?? "nobody answered within \(timeout); does the coordinator run, is the port right?")
+    }
+  }
+
+  deinit { close() }
+
+  /// The run and term that the coordinator works on.
+  package var run: RunID { shared.value.run }
+  package var term: UInt32 { shared.value.term }
+
+  /// Says how long vectors may be, as soon as the configuration tells. Until then, all are refused.
+  package func expect(largestVector: Int) throws(ClusterError) {
+    precondition(largestVector >= 0, "the largest vector has \(largestVector) elements")
+    shared.update { $0.largestVector = largestVector }
+    try put(.expect(largestVector: largestVector), weight: 0, attempt: "set the largest vector")
+  }
+
+  /// Waits for the next event.
+  ///
+  /// - Returns: nil if nothing happened within `timeout`; without one it waits as long as it takes. When
+  ///   the coordinator is lost, `.lost`, again at every call.
+  /// - Throws: `ClusterError.closed` after `close()`
+  package func receive(timeout: Duration? = nil) throws(ClusterError) -> WorkerEvent? {
+    switch inbox.take(until: timeout.map { .now + $0 }) {
+    case .item(let event): return event
+    case .interrupted:
+      orders.clearInterrupt()
+      return .interrupted
+    case .timedOut: return nil
+    case .closed:
+      if let loss = shared.value.loss { return .lost(loss) }
+      throw ClusterError(
+        .closed, attempt: "receive", place: address, detail: "the endpoint is closed")
+    }
+  }
+
+  /// Sends `message`. Waits while too much is on its way already.
+  ///
+  /// - Throws: `ClusterError.closed` when the coordinator is lost, `.interrupted`, or `.tooLarge` beyond the
+  ///   largest vector or 1 MiB of text
+  package func send(_ message: Message) throws(ClusterError) {
+    let parcel = try Parcel(message, within: shared.value.largestVector, for: address)
+    try put(.send(parcel), weight: parcel.weight, attempt: "send \(parcel.subject.kind)")
+  }
+
+  /// What heartbeats say from now on.
+  package func report(_ progress: Progress) { shared.update { $0.progress = progress } }
+
+  /// What was refused or dropped so far.
+  package var defects: DefectCounters { shared.value.defects }
+
+  /// Wakes `receive` or a waiting `send` from another thread. If nobody waits, the next call.
+  package func interrupt() {
+    inbox.interrupt()
+    orders.interrupt()
+  }
+
+  /// Ends the I/O thread and closes the socket. What was sent before has `settings.linger` to leave, twice
+  /// at most. May be called again.
+  package func close() {
+    orders.post(.close, weight: 0)
+    orders.close()
+    waker.wake()
+    thread.join()
+    inbox.close()
+  }
+
+  private func put(
+    _ order: WorkerLoop.Order, weight: Int, attempt: String
+  ) throws(ClusterError) {
+    switch orders.put(order, weight: weight) {
+    case .accepted: waker.wake()
+    case .interrupted:
+      inbox.clearInterrupt()
+      throw ClusterError(
+        .interrupted, attempt: attempt, place: address, detail: "interrupted while waiting")
+    case .closed:
+      throw ClusterError(
+        .closed, attempt: attempt, place: address,
+        detail: shared.value.loss.map { "the coordinator is lost: \($0)" }
+          ?? "the endpoint is closed")
+    }
+  }
+}

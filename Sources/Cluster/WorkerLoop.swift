@@ -1,0 +1,152 @@
+/// A worker's I/O thread: the only user of its socket.
+///
+/// As at the coordinator, it waits for nobody: heartbeats go out while the compute thread computes.
+/// When the coordinator is lost, the loop ends; a new endpoint is a new life.
+final class WorkerLoop {
+  enum Order: Sendable {
+    case send(Parcel)
+    case expect(largestVector: Int)
+    case close
+  }
+
+  /// What both threads look at.
+  struct Shared: Sendable {
+    var defects = DefectCounters()
+    var progress = Progress.none
+    var largestVector: Int
+    /// Known from the first frame of the coordinator on.
+    var run = RunID.none
+    var term: UInt32 = 0
+    var isReached = false
+    var loss: LossReason?
+  }
+
+  /// How long to wait before trying again where nothing wakes us: a full inbox, a full socket.
+  private static let retry = Duration.milliseconds(2)
+
+  private let link: any Link
+  private let settings: EndpointSettings
+  private let inbox: Mailbox<WorkerEvent>
+  private let orders: Mailbox<Order>
+  private let shared: Guarded<Shared>
+  private let conversation: Conversation
+  private var isReached = false
+  private var loss: LossReason?
+  private var closingSince: ContinuousClock.Instant?
+
+  init(
+    link: any Link, settings: EndpointSettings, inbox: Mailbox<WorkerEvent>,
+    orders: Mailbox<Order>, shared: Guarded<Shared>
+  ) {
+    self.link = link
+    self.settings = settings
+    self.inbox = inbox
+    self.orders = orders
+    self.shared = shared
+    conversation = Conversation(with: .coordinator, settings: settings, membership: nil)
+  }
+
+  func run() {
+    var nextBeat = ContinuousClock.now + settings.heartbeat
+    while true {
+      // One message at a time: what waits, waits in the mailbox, and there its bound holds.
+      while conversation.isIdle, let order = orders.poll() { follow(order) }
+      let sending = conversation.pump(into: link)
+      if let closingSince {
+        let mayLinger = ContinuousClock.now - closingSince < settings.linger
+        if sending == .idle || sending == .unreachable || !mayLinger { break }
+      }
+      let inboxIsFull = inbox.isFull || closingSince != nil
+      let mayHaveMore = !inboxIsFull && receive()
+      if sending == .unreachable { lose(.disconnected) }
+
+      let now = ContinuousClock.now
+      if inboxIsFull { conversation.touch(now) }
+      if now >= nextBeat, isReached {
+        _ = conversation.sendAhead(.heartbeat(shared.value.progress), into: link)
+        if now - conversation.lastHeard > settings.silence { lose(.silent(settings.silence)) }
+      }
+      if now >= nextBeat { nextBeat = now + settings.heartbeat }
+      if let loss {
+        orders.close()
+        shared.update { $0.loss = loss }
+        inbox.post(.lost(loss), weight: 0)
+        inbox.close()
+        break
+      }
+      if sending == .more || mayHaveMore { continue }
+      let retries = sending == .blocked || inboxIsFull
+      link.wait(
+        forMessages: !inboxIsFull, until: retries ? min(nextBeat, now + Self.retry) : nextBeat)
+    }
+    link.close(linger: loss == nil ? settings.linger : .zero)
+  }
+
+  private func follow(_ order: Order) {
+    switch order {
+    case .send(let parcel): conversation.enqueue(parcel)
+    case .expect(let largestVector): conversation.largestVector = largestVector
+    case .close: closingSince = .now
+    }
+  }
+
+  private func lose(_ reason: LossReason) {
+    if loss == nil { loss = reason }
+  }
+
+  /// - Returns: whether more may be there
+  private func receive() -> Bool {
+    for _ in 0..<64 {
+      switch link.receive({ _, frame in take(frame) }) {
+      case .message: if inbox.isFull || loss != nil { return false }
+      case .oddParts: count(.parts)
+      case .nothing: return false
+      case .disconnected:
+        lose(.disconnected)
+        return false
+      }
+    }
+    return true
+  }
+
+  private func take(_ frame: RawSpan) {
+    do throws(Defect) {
+      defer {
+        let gaps = conversation.takeGaps()
+        if gaps > 0 { count(.gap, times: gaps) }
+      }
+      guard let parcel = try conversation.receive(frame) else { return reached() }
+      guard parcel.subject.kind.comesFromCoordinator else {
+        throw Defect(.direction, "\(parcel.subject.kind) sent to a worker")
+      }
+      let message = try parcel.message()
+      switch message {
+      case .heartbeat: break
+      case .error(let code, let text) where code == .notJoined || code == .stale:
+        lose(.refused(code, text))
+      case .error(let code, let text) where !isReached:
+        lose(.refused(code, text))
+      default: inbox.post(.message(message), weight: parcel.weight)
+      }
+      reached()
+    } catch {
+      count(error.kind)
+      // A coordinator of another version cannot be understood, and will not be.
+      if error.kind == .version { lose(.refused(.version, error.detail)) }
+    }
+  }
+
+  private func reached() {
+    guard !isReached, let (run, term) = conversation.membership else { return }
+    isReached = true
+    shared.update { shared in
+      shared.run = run
+      shared.term = term
+      shared.isReached = true
+    }
+  }
+
+  private func count(_ kind: Defect.Kind, times: Int = 1) {
+    shared.update { $0.defects.count(kind, times: times) }
+  }
+}

@@ -1,0 +1,140 @@
+import Foundation
+
+/// A file seen as memory, read only. The pages come from disk when they are first touched.
+///
+/// The file must not shrink while it is mapped: reading beyond its end would stop the process.
+final class MappedFile: @unchecked Sendable {
+  /// Whole file; immutable, hence `Sendable`.
+  let bytes: UnsafeRawBufferPointer
+
+  /// - Throws: `.missing`, `.inputOutput`, or `.truncated` if the file has not the size expected
+  init(_ url: URL, attempt: String, expectedSize: Int? = nil) throws {
+    let descriptor = open(url.path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+      if errno == ENOENT {
+        throw DatasetError(.missing, attempt: attempt, path: url.path, detail: "no such file")
+      }
+      throw DatasetError.system(attempt, path: url.path)
+    }
+    defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else {
+      throw DatasetError.system(attempt, path: url.path)
+    }
+    let size = Int(status.st_size)
+    if let expectedSize, expectedSize != size {
+      throw DatasetError.wrongSize(size, expected: expectedSize, attempt: attempt, path: url.path)
+    }
+    guard size > 0 else {
+      bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+      return
+    }
+    guard let base = mmap(nil, size, PROT_READ, MAP_SHARED, descriptor, 0), base != MAP_FAILED
+    else { throw DatasetError.system(attempt, path: url.path) }
+    bytes = UnsafeRawBufferPointer(start: base, count: size)
+  }
+
+  /// Asks the system to start reading a part from disk; returns at once.
+  func willNeed(_ range: Range<Int>) {
+    guard let base = bytes.baseAddress else { return }
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    let start = range.lowerBound / page * page
+    madvise(
+      UnsafeMutableRawPointer(mutating: base + start), range.upperBound - start, MADV_WILLNEED)
+  }
+
+  deinit {
+    if let base = bytes.baseAddress {
+      munmap(UnsafeMutableRawPointer(mutating: base), bytes.count)
+    }
+  }
+}
+
+/// A file that appears under its name whole or not at all: written beside it as `NAME.partial`,
+/// brought to the disk, renamed.
+struct DurableFile: ~Copyable {
+  private let url: URL
+  private let partial: URL
+  private let descriptor: Int32
+
+  /// Begins the file, or goes on with what an earlier `DurableFile` of this name has written.
+  ///
+  /// - Parameter marker: goes into the partial file's name, to keep it from another process's
+  init(_ url: URL, marker: String? = nil) throws {
+    self.url = url
+    let partial = (marker.map(url.appendingPathExtension) ?? url).appendingPathExtension("partial")
+    self.partial = partial
+    descriptor = open(partial.path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else { throw DatasetError.system("write", path: partial.path) }
+  }
+
+  func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws {
+    var done = 0
+    while done < bytes.count {
+      let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
+      let count = pwrite(descriptor, rest.baseAddress, rest.count, off_t(offset + done))
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { throw DatasetError.system("write", path: partial.path) }
+      done += count
+    }
+  }
+
+  /// Moves bytes within the file, towards its beginning.
+  func move(_ count: Int, from source: Int, to target: Int) throws {
+    guard source != target else { return }
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 16)
+    defer { buffer.deallocate() }
+    var done = 0
+    while done < count {
+      let got = pread(
+        descriptor, buffer.baseAddress! + done, count - done, off_t(source + done))
+      if got < 0, errno == EINTR { continue }
+      guard got > 0 else { throw DatasetError.system("read back", path: partial.path) }
+      done += got
+    }
+    try write(UnsafeRawBufferPointer(buffer), at: target)
+  }
+
+  /// Cuts or extends the file to its size, and gives it its name.
+  func publish(size: Int) throws {
+    guard ftruncate(descriptor, off_t(size)) == 0, fsync(descriptor) == 0 else {
+      throw DatasetError.system("write", path: partial.path)
+    }
+    guard rename(partial.path, url.path) == 0 else {
+      throw DatasetError.system("rename", path: partial.path)
+    }
+  }
+
+  deinit { close(descriptor) }
+
+  /// Writes a whole file.
+  static func write(_ bytes: UnsafeRawBufferPointer, to url: URL) throws {
+    let file = try DurableFile(url, marker: UUID().uuidString)
+    do {
+      try file.write(bytes, at: 0)
+      try file.publish(size: bytes.count)
+    } catch {
+      unlink(file.partial.path)
+      throw error
+    }
+  }
+
+  /// Brings a folder's list of names to the disk, so that renamed files survive a power cut.
+  static func synchronize(folder: URL) throws {
+    let descriptor = open(folder.path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw DatasetError.system("open", path: folder.path) }
+    defer { close(descriptor) }
+    guard fsync(descriptor) == 0 else { throw DatasetError.system("write", path: folder.path) }
+  }
+}
+
+extension DatasetError {
+  static func wrongSize(
+    _ size: Int, expected: Int, attempt: String, path: String
+  ) -> DatasetError {
+    DatasetError(
+      size < expected ? .truncated : .damaged, attempt: attempt, path: path,
+      detail:
+        "the file has \(size) bytes and should have \(expected); copy it again or prepare anew")
+  }
+}

@@ -1,0 +1,221 @@
+import Foundation
+import Synchronization
+
+/// A prepared data set on disk: features, labels, ids, splits, and the fingerprint of it all.
+///
+/// Opening reads `store.json` and looks at each block file's size; clips are read from memory maps
+/// when asked for, and checked every time. Any number of threads may read.
+package final class Store: Sendable {
+  package let directory: URL
+  package let description: StoreDescription
+  let table: ClipTable
+  /// The first clip of each block.
+  private let blockStarts: [Int]
+  private let maps: Mutex<[MappedFile?]>
+
+  /// - Parameter allowsMissingBlocks: for a copy that gets its blocks as they are needed, see
+  ///   `StoreCopy.swift`; a block that is there must still be whole
+  /// - Throws: `.notAStore`, `.unfinished`, `.wrongVersion`, `.missing`, `.truncated`, `.damaged`
+  package init(_ directory: URL, allowsMissingBlocks: Bool = false) throws {
+    self.directory = directory
+    let description = try Self.readDescription(in: directory)
+    self.description = description
+    table = try ClipTable(
+      directory.appendingPathComponent(ClipTable.fileName), description: description)
+    var starts: [Int] = []
+    var clips = 0
+    for block in description.blocks {
+      starts.append(clips)
+      clips += block.clips
+    }
+    blockStarts = starts
+    maps = Mutex(Array(repeating: nil, count: starts.count))
+    for block in starts.indices {
+      try checkSize(ofBlock: block, mayBeMissing: allowsMissingBlocks)
+    }
+  }
+
+  // MARK: What the store holds
+
+  package var fingerprint: String { description.fingerprint }
+  package var settings: [FeatureSetting] { description.settings }
+  /// F, mel bands.
+  package var bands: Int { description.bands }
+  /// T, frames.
+  package var frames: Int { description.frames }
+  /// K names, in the order of the labels.
+  package var tags: [String] { description.tags.map(\.name) }
+  package var clipCount: Int { description.clips.total }
+
+  package func clipCount(in split: Split) -> Int { description.clips[split] }
+
+  /// The clips of a split, which stand together.
+  package func range(of split: Split) -> Range<Int> { description.range(of: split) }
+
+  /// How many clips of a split have each tag.
+  package func tagCounts(in split: Split) -> [Int] { description.tags.map { $0.counts[split] } }
+
+  /// What a user should be told before training on this store, in sentences.
+  package var warnings: [String] {
+    var warnings: [String] = []
+    if clipCount(in: .test) == 0 {
+      warnings.append("the test split is empty, so the trained model cannot be evaluated on it")
+    }
+    for tag in description.tags {
+      for split in [Split.train, .validation] where tag.counts[split] == 0 {
+        warnings.append("no clip of the \(split.rawValue) split has the tag \(quoted(tag.name))")
+      }
+    }
+    return warnings
+  }
+
+  /// - Throws: `.settingsDiffer`, naming the first setting that differs and both its values
+  package func requireSettings(_ expected: [FeatureSetting], of model: String) throws {
+    let difference = settings.difference(from: expected, here: "the store", there: model)
+    guard let difference else { return }
+    throw DatasetError(
+      .settingsDiffer, attempt: "use the store's features", path: directory.path,
+      detail: "\(difference); prepare the data set with the settings of \(model)")
+  }
+
+  // MARK: Clips
+
+  /// Writes a clip's features, `[F, T]` row-major, after checking them.
+  ///
+  /// - Precondition: the buffer holds F·T values
+  /// - Throws: `.damaged` naming clip, block and file; `.missing`, `.truncated` if the block is not
+  ///   as it was when the store was opened
+  package func copyFeatures(
+    ofClip clip: Int, into features: UnsafeMutableBufferPointer<Float>
+  ) throws {
+    precondition(
+      features.count == bands * frames,
+      "room for \(features.count) values, a clip has \(bands) × \(frames)")
+    let (block, range) = place(ofClip: clip)
+    let bytes = try map(ofBlock: block).bytes[range]
+    guard checksum(UnsafeRawBufferPointer(rebasing: bytes)) == (try table.featureChecksum(clip))
+    else { throw try damaged(clip: clip, block: block) }
+    HalfPrecision.decode(
+      UnsafeRawBufferPointer(rebasing: bytes).assumingMemoryBound(to: UInt16.self), into: features)
+  }
+
+  /// Writes a clip's K labels, 0 or 1 each.
+  package func copyLabels(
+    ofClip clip: Int, into labels: UnsafeMutableBufferPointer<Float>
+  ) throws {
+    precondition(
+      labels.count == description.tags.count,
+      "room for \(labels.count) labels, the store has \(description.tags.count) tags")
+    try table.copyLabels(clip, into: labels)
+  }
+
+  package func id(ofClip clip: Int) throws -> String { try table.entry(clip).id }
+
+  /// Where the clip's sound lay, relative to the data set it was prepared from.
+  package func path(ofClip clip: Int) throws -> String { try table.entry(clip).path }
+
+  /// Asks the system to start reading these clips from disk; returns at once.
+  package func willNeed(_ clips: [Int]) throws {
+    for clip in clips {
+      let (block, range) = place(ofClip: clip)
+      try map(ofBlock: block).willNeed(range)
+    }
+  }
+
+  // MARK: Blocks
+
+  func url(ofBlock block: Int) -> URL {
+    directory.appendingPathComponent(StoreDescription.blockName(block))
+  }
+
+  func clips(ofBlock block: Int) -> Range<Int> {
+    blockStarts[block]..<blockStarts[block] + description.blocks[block].clips
+  }
+
+  func byteCount(ofBlock block: Int) -> Int {
+    description.blocks[block].clips * description.clipBytes
+  }
+
+  /// The block that holds a clip, by bisection.
+  package func block(ofClip clip: Int) -> Int {
+    precondition((0..<clipCount).contains(clip), "clip \(clip) of a store of \(clipCount)")
+    var (low, high) = (0, blockStarts.count)
+    while high - low > 1 {
+      let middle = (low + high) / 2
+      if blockStarts[middle] <= clip { low = middle } else { high = middle }
+    }
+    return low
+  }
+
+  private func place(ofClip clip: Int) -> (block: Int, bytes: Range<Int>) {
+    let block = block(ofClip: clip)
+    let start = (clip - blockStarts[block]) * description.clipBytes
+    return (block, start..<start + description.clipBytes)
+  }
+
+  /// A block's memory; at its first use the table's checksums must match the description's.
+  func map(ofBlock block: Int) throws -> MappedFile {
+    try maps.withLock { maps in
+      if let map = maps[block] { return map }
+      let map = try MappedFile(
+        url(ofBlock: block), attempt: attempt(block), expectedSize: byteCount(ofBlock: block))
+      let sums = try clips(ofBlock: block).map { try table.featureChecksum($0) }
+      guard Self.blockChecksum(sums) == description.blocks[block].checksum else {
+        throw DatasetError(
+          .damaged, attempt: attempt(block), path: table.url.path,
+          detail: "its clips are not those of store.json; one of the two files is damaged, "
+            + "copy the store again")
+      }
+      maps[block] = map
+      return map
+    }
+  }
+
+  static func blockChecksum(_ featureChecksums: [UInt64]) -> String {
+    featureChecksums.map(\.littleEndian).withUnsafeBytes { hexadecimal(checksum($0)) }
+  }
+
+  private func attempt(_ block: Int) -> String { "read block \(block) of the store" }
+
+  func damaged(clip: Int, block: Int) throws -> DatasetError {
+    DatasetError(
+      .damaged, attempt: attempt(block), path: url(ofBlock: block).path,
+      detail: "clip \(quoted(try id(ofClip: clip))) (number \(clip)) does not match its checksum; "
+        + "the file was damaged after it was written, copy it again or prepare anew")
+  }
+
+  private func checkSize(ofBlock block: Int, mayBeMissing: Bool) throws {
+    var status = stat()
+    let path = url(ofBlock: block).path
+    guard stat(path, &status) == 0 else {
+      if errno != ENOENT { throw DatasetError.system("open the store", path: path) }
+      if mayBeMissing { return }
+      throw DatasetError(
+        .missing, attempt: "open the store", path: path,
+        detail: "block \(block) of \(blockStarts.count) is missing; copy it again or prepare anew")
+    }
+    if Int(status.st_size) != byteCount(ofBlock: block) {
+      throw DatasetError.wrongSize(
+        Int(status.st_size), expected: byteCount(ofBlock: block),
+        attempt: "open block \(block) of the store", path: path)
+    }
+  }
+
+  private static func readDescription(in directory: URL) throws -> StoreDescription {
+    let url = directory.appendingPathComponent(StoreDescription.fileName)
+    func exists(_ url: URL) -> Bool { FileManager.default.fileExists(atPath: url.path) }
+    if !exists(url) {
+      let isUnfinished = exists(directory.appendingPathComponent(DirectoryClaim.markerName))
+      throw DatasetError(
+        isUnfinished ? .unfinished : .notAStore, attempt: "open the store", path: directory.path,
+        detail: isUnfinished
+          ? "its preparation was not finished; run it again"
+          : "the folder holds no store.json; give the folder that `tutti prepare` made")
+    }
+    guard let json = try? Data(contentsOf: url) else {
+      throw DatasetError(
+        .inputOutput, attempt: "open the store", path: url.path, detail: "it cannot be read")
+    }
+    return try StoreDescription(json: json, path: url.path)
+  }
+}

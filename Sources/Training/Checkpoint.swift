@@ -1,0 +1,173 @@
+import CSodium
+import Dataset
+import Foundation
+import Kernels
+import Models
+
+/// A run's state in a file: safetensors, with tensors named as PyTorch names them.
+///
+/// Parameters and running statistics stand under their own names (`conv1.weight`,
+/// `bn1.running_mean`), Adam's moments under `adam.exp_avg.` and `adam.exp_avg_sq.` before them. All
+/// else is metadata, JSON or text: what a model needs to be used elsewhere (configuration, tags,
+/// feature settings), and what a run needs to go on (`state`). No host, time or term is in it: runs
+/// that agree leave the same bytes.
+package struct Checkpoint {
+  /// The state apart from tensors.
+  struct Progress: Codable {
+    var position: RunState.Position
+    var stopping: EarlyStopping
+    var learningRate: LearningRate.State
+    var history: [RunState.Validation]
+    var lossSum: Double
+    var lossSteps: Int
+  }
+
+  package let file: SafetensorsFile
+  package let configuration: Configuration
+  package let tags: [String]
+  package let features: [FeatureSetting]
+  package let storeFingerprint: String
+  private let progress: Progress
+  private let progressText: String
+
+  private static let format = "tutti checkpoint 1"
+  private static let moments = ["adam.exp_avg.", "adam.exp_avg_sq."]
+
+  // MARK: Writing
+
+  /// Writes `state` as the run's newest checkpoint.
+  ///
+  /// - Returns: warnings about older ones
+  /// - Throws: `FileError`; the checkpoints before are then as they were
+  package static func save(
+    _ state: RunState, in folder: RunFolder, isBest: Bool, configuration: Configuration,
+    store: Store
+  ) throws -> [String] {
+    let progress = Progress(
+      position: state.position, stopping: state.stopping, learningRate: state.learningRate.state,
+      history: state.history, lossSum: state.lossSum, lossSteps: state.lossSteps)
+    let contents = contents(of: state)
+    return try folder.writeCheckpoint(
+      step: state.position.step, isBest: isBest, keep: configuration.training.keepCheckpoints,
+      tensors: contents.map { SafetensorsTensor($0.name, shape: $0.tensor.shape.extents) },
+      metadata: [
+        "format": format, "state": try json(progress), "configuration": configuration.yaml,
+        "tags": try json(store.tags), "features": try json(store.settings),
+        "storeFingerprint": store.fingerprint,
+      ]
+    ) { writer in
+      for (_, tensor) in contents {
+        try writer.append(Span(_unsafeElements: UnsafeBufferPointer(tensor.buffer)))
+      }
+    }
+  }
+
+  /// All tensors of a state, in the file's order.
+  private static func contents(of state: RunState) -> [(name: String, tensor: Tensor)] {
+    let network = state.network
+    func named(_ prefix: String, _ windows: [Models.Network.Window], _ flat: Storage)
+      -> [(name: String, tensor: Tensor)]
+    {
+      windows.map { (prefix + $0.name, Tensor(flat, offset: $0.offset, shape: $0.shape)) }
+    }
+    return named("", network.parameters + network.statistics, state.weights)
+      + named(moments[0], network.parameters, state.optimizer.firstMoment)
+      + named(moments[1], network.parameters, state.optimizer.secondMoment)
+  }
+
+  private static func json(_ value: some Encodable) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    return String(decoding: try encoder.encode(value), as: UTF8.self)
+  }
+
+  // MARK: Reading
+
+  /// Opens a checkpoint, checks every byte of it, and reads all but its tensors.
+  ///
+  /// - Throws: `CheckpointError`; `ConfigurationError` if its configuration is from another version
+  package init(path: String) throws {
+    let file = try SafetensorsFile(path: path)
+    try file.verify()
+    try self.init(file)
+  }
+
+  /// Reads all but the tensors of a file that has been checked.
+  package init(_ file: SafetensorsFile) throws {
+    self.file = file
+    let path = file.path
+    func metadata(_ key: String) throws(CheckpointError) -> String {
+      guard let text = file.metadata[key] else {
+        throw CheckpointError(
+          .mismatched, path: path, detail: "it has no \(key); it is not a checkpoint of Tutti")
+      }
+      return text
+    }
+    func decode<T: Decodable>(_ key: String, as type: T.Type = T.self) throws -> T {
+      let text = try metadata(key)
+      do { return try JSONDecoder().decode(T.self, from: Data(text.utf8)) } catch {
+        throw CheckpointError(.malformed, path: path, detail: "its \(key) cannot be read")
+      }
+    }
+    guard try metadata("format") == Self.format else {
+      throw CheckpointError(
+        .unsupported, path: path, detail: "its format is \(try metadata("format"))")
+    }
+    configuration = try Configuration(yaml: try metadata("configuration"), place: path)
+    tags = try decode("tags")
+    features = try decode("features")
+    progressText = try metadata("state")
+    progress = try decode("state")
+    storeFingerprint = try metadata("storeFingerprint")
+  }
+
+  package var path: String { file.path }
+  package var position: RunState.Position { progress.position }
+  package var history: [RunState.Validation] { progress.history }
+  package var stopping: EarlyStopping { progress.stopping }
+
+  /// Fills a state with the checkpoint's; the network must be the checkpoint's own.
+  ///
+  /// - Throws: `CheckpointError.mismatched` with the tensor that differs
+  package func restore(_ state: RunState) throws {
+    for (name, tensor) in Self.contents(of: state) { try read(name, into: tensor) }
+    state.position = progress.position
+    state.stopping = progress.stopping
+    state.learningRate.state = progress.learningRate
+    state.history = progress.history
+    state.lossSum = progress.lossSum
+    state.lossSteps = progress.lossSteps
+  }
+
+  /// Fills a network's weights.
+  ///
+  /// - Throws: `CheckpointError.mismatched` if the checkpoint is another network's
+  package func readWeights(of network: Models.Network, into weights: Storage) throws {
+    for window in network.parameters + network.statistics {
+      try read(window.name, into: Tensor(weights, offset: window.offset, shape: window.shape))
+    }
+  }
+
+  private func read(_ name: String, into tensor: Tensor) throws {
+    var span = MutableSpan(_unsafeElements: tensor.buffer)
+    try file.read(name, into: &span, shape: tensor.shape.extents)
+  }
+
+  /// One SHA-256, in hexadecimal, over all state that the promise covers: every tensor's name, shape
+  /// and numbers, position, early stopping, learning rate and history. Equal runs have equal
+  /// digests, wherever and in however many terms they ran.
+  package func digest() throws -> String {
+    var hash = crypto_hash_sha256_state()
+    crypto_hash_sha256_init(&hash)
+    func add(_ bytes: [UInt8]) { crypto_hash_sha256_update(&hash, bytes, UInt64(bytes.count)) }
+    for tensor in file.tensors.sorted(by: { $0.name < $1.name }) {
+      add(Array("\(tensor.name) \(tensor.shape)\n".utf8))
+      let values: [Float] = try file.read(tensor.name)
+      values.withUnsafeBytes { add(Array($0)) }
+    }
+    add(Array(progressText.utf8))
+    var result = [UInt8](repeating: 0, count: Int(crypto_hash_sha256_BYTES))
+    crypto_hash_sha256_final(&hash, &result)
+    return result.map { String(format: "%02x", $0) }.joined()
+  }
+}

@@ -1,0 +1,185 @@
+import Cluster
+import Dataset
+import Foundation
+import Kernels
+
+/// The workers of a run, seen from the coordinator: who they are, which lanes they hold, and the two
+/// things asked of them, a step's sum and a split's logits.
+package final class Crew {
+  private let endpoint: CoordinatorEndpoint
+  private let welcome: Welcome
+  private let build: String
+  private let announce: (String) -> Void
+  private var membership: Membership
+  private var reduction: any CoordinatorReduction
+  private var weightsHash: UInt64 = 0
+  private var jobs: UInt64 = 0
+
+  /// - Parameters:
+  ///   - contributionCount: floats of a lane's contribution
+  ///   - welcome: what a worker must know before it can compute
+  ///   - announce: receives a line for the log
+  package init(
+    _ endpoint: CoordinatorEndpoint, lanes: Int, contributionCount: Int, welcome: Welcome,
+    build: String, announce: @escaping (String) -> Void
+  ) {
+    self.endpoint = endpoint
+    self.welcome = welcome
+    self.build = build
+    self.announce = announce
+    let tree = LaneTree(lanes: lanes)
+    membership = Membership(tree: tree)
+    reduction = Topology.star.makeCoordinatorSide(tree: tree, count: contributionCount)
+  }
+
+  /// Waits until `count` workers are ready, and gives each its lanes.
+  package func gather(_ count: Int) throws {
+    while membership.ready.count < count {
+      try next(joined: { peer, hello in
+        try self.admit(peer, hello, hasRoom: self.membership.members.count < count)
+      }) { peer, message in
+        guard case .ready = message else { return }
+        membership.set(.ready, for: peer)
+        announce("worker \(name(of: peer)) is ready (\(membership.ready.count) of \(count))")
+      }
+    }
+    membership.assign()
+    for spare in membership.spares {
+      announce(
+        "worker \(name(of: spare.peer)) stands by: \(count) workers for "
+          + "\(membership.tree.laneCount) lanes; training.lanes sets their number")
+    }
+  }
+
+  /// Sends everybody the weights that hold from now on.
+  package func send(weights: [Float], step: Int) throws {
+    weightsHash = contentHash(weights.span)
+    try endpoint.send(
+      .parameters(Parameters(step: step, values: weights)), to: membership.ready.map(\.peer))
+  }
+
+  /// The sum of all lanes' contributions to a step, added along the lane tree.
+  ///
+  /// - Throws: `TrainingError` if a worker is lost or cannot go on
+  package func sum(_ position: RunState.Position, clipsInStep: Int) throws -> [Float] {
+    reduction.begin(step: position.step, parametersHash: weightsHash)
+    for member in membership.ready where !member.lanes.isEmpty {
+      let order = Compute(
+        step: position.step, epoch: position.epoch, stepInEpoch: position.stepInEpoch,
+        lanes: member.lanes, clipsInStep: clipsInStep)
+      try endpoint.send(.compute(order), to: member.peer)
+    }
+    while true {
+      if let sum = reduction.sum { return sum }
+      try next { peer, message in
+        guard case .partial(let partial) = message else { return }
+        switch reduction.accept(partial) {
+        case .added, .duplicate, .otherStep: break
+        case .otherParameters:
+          throw TrainingError(
+            .fault,
+            "worker \(name(of: peer)) computed step \(position.step) with other weights than those "
+              + "sent to it; the run stops before that reaches the model")
+        case .malformed:
+          throw TrainingError(
+            .fault,
+            "worker \(name(of: peer)) sent a sum over lanes \(partial.node) of "
+              + "\(partial.values.count) values, which is no part of step \(position.step)")
+        }
+      }
+    }
+  }
+
+  /// Logits of all clips of a split by the weights sent last, `[clips, tags]`: each clip once, handed
+  /// out a batch at a time to whoever is free.
+  package func logits(_ split: Split, clips: Int, tags: Int) throws -> [Float] {
+    jobs += 1
+    let (job, batch) = (jobs, LaneComputer.evaluationBatch)
+    var waiting = stride(from: 0, to: clips, by: batch).map { $0..<min($0 + batch, clips) }
+    waiting.reverse()
+    var outstanding: Set<Range<Int>> = []
+    var logits = [Float](repeating: .nan, count: clips * tags)
+    func hand(to peer: PeerID) throws {
+      guard let range = waiting.popLast() else { return }
+      outstanding.insert(range)
+      try endpoint.send(
+        .evaluate(Evaluate(job: job, split: split.rawValue, clips: range)), to: peer)
+    }
+    // two each: one to compute while the answer to the other travels
+    for _ in 0..<2 {
+      for member in membership.ready { try hand(to: member.peer) }
+    }
+    while !outstanding.isEmpty {
+      try next { peer, message in
+        guard case .scores(let scores) = message, scores.job == job,
+          outstanding.contains(scores.clips), scores.values.count == scores.clips.count * tags
+        else { return }
+        outstanding.remove(scores.clips)
+        logits.replaceSubrange(
+          (scores.clips.lowerBound * tags)..<(scores.clips.upperBound * tags), with: scores.values)
+        try hand(to: peer)
+      }
+    }
+    return logits
+  }
+
+  /// Tells everybody that the run is over, and waits for nobody.
+  package func dismiss() {
+    for member in membership.members { try? endpoint.send(.bye, to: member.peer) }
+  }
+
+  /// Messages refused so far.
+  package var refused: DefectCounters { endpoint.defects }
+
+  // MARK: Events
+
+  /// Set from outside, before `endpoint.interrupt()`: why nothing more should be waited for.
+  package var interruption: () -> (any Error)? = { nil }
+
+  /// Waits for one event and deals with it; `handle` gets the messages that are part of the work.
+  private func next(
+    joined: ((PeerID, Hello) throws -> Void)? = nil,
+    _ handle: (PeerID, Message) throws -> Void
+  ) throws {
+    if let reason = interruption() { throw reason }
+    switch try endpoint.nextEvent() {
+    case nil, .interrupted: break
+    case .joined(let peer, let hello):
+      if let joined { try joined(peer, hello) } else { try admit(peer, hello, hasRoom: false) }
+    case .message(let peer, .error(_, let text)):
+      throw TrainingError(.unavailable, "worker \(name(of: peer)) cannot go on: \(text)")
+    case .message(let peer, .bye), .message(let peer, .drain):
+      throw TrainingError(.unavailable, "worker \(name(of: peer)) has left the run")
+    case .message(let peer, let message): try handle(peer, message)
+    case .lost(let peer, let reason):
+      if membership[peer] == nil { return }
+      throw TrainingError(.unavailable, "worker \(name(of: peer)) is lost: \(reason)")
+    case .rejected(let peer, let defect):
+      announce("refused a message from \(name(of: peer)): \(defect)")
+    }
+    if let reason = interruption() { throw reason }
+  }
+
+  private func admit(_ peer: PeerID, _ hello: Hello, hasRoom: Bool) throws {
+    let refusal: String? =
+      if hello.build != build {
+        "this worker is build \(hello.build) and the coordinator is build \(build): install the same on both"
+      } else if !hasRoom {
+        "the run has all the workers it waited for"
+      } else {
+        nil
+      }
+    if let refusal {
+      announce("refused worker \(hello.host):\(hello.processID): \(refusal)")
+      try endpoint.send(.refuse(reason: refusal), to: peer)
+      endpoint.remove(peer)
+      return
+    }
+    membership.join(peer, hello)
+    try endpoint.send(.welcome(welcome), to: peer)
+  }
+
+  private func name(of peer: PeerID) -> String {
+    membership[peer].map { "\($0.hello.host):\($0.hello.processID)" } ?? "\(peer)"
+  }
+}

@@ -1,0 +1,46 @@
+import Dataset
+import Kernels
+import Layers
+import Models
+
+/// From a configuration and a store to a network: the only place where their words meet.
+extension Configuration {
+  /// - Throws: `NetworkError` if the network does not fit the store's clips
+  package func network(tags: Int, bands: Int, frames: Int) throws(NetworkError) -> Models.Network {
+    let widths: NetworkSettings.Widths =
+      switch model.scale {
+      case .size(let size): .size(size.rawValue)
+      case .parameters(let count): .parameters(count)
+      case .widths(let widths): .explicit(widths)
+      }
+    return try Architectures.network(
+      NetworkSettings(
+        network: model.network.rawValue, widths: widths, tags: tags, input: [1, bands, frames],
+        pooling: model.pool == .average ? .average : .max,
+        convolutionDropout: Float(model.dropout.convolution),
+        denseDropout: Float(model.dropout.dense), reset: model.reset == .after ? .after : .before,
+        cell: NetworkSettings.Cell(rawValue: model.cell.rawValue) ?? .gru,
+        recurrence: NetworkSettings.Recurrence(rawValue: model.recurrence.rawValue) ?? .lastStep,
+        poolFrames: model.poolFrames))
+  }
+
+  package func network(for store: Store) throws(NetworkError) -> Models.Network {
+    try network(tags: store.tags.count, bands: store.bands, frames: store.frames)
+  }
+
+  /// Training's loss.
+  package var trainingLoss: Models.Loss {
+    Models.Loss(loss.kind == .softmax ? .softmax : .binary, bits: loss.logBase == .two)
+  }
+
+  /// Which clips each lane takes at each step.
+  package func schedule(for store: Store) -> LaneSchedule {
+    let seed = training.seed
+    return LaneSchedule(
+      clips: store.range(of: .train), lanes: training.lanes,
+      clipsPerLane: training.clipsPerLane
+    ) { epoch, lane, index in
+      RandomStream(seed: seed, purpose: .shuffle, time: epoch, lane: lane).word(index)
+    }
+  }
+}

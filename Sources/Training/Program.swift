@@ -1,0 +1,149 @@
+import Dataset
+import Foundation
+import Synchronization
+
+/// What the programs have in common.
+package enum Program {
+  /// Writes a line for people, to standard error.
+  package static func say(_ text: String) {
+    FileHandle.standardError.write(Data((text + "\n").utf8))
+  }
+
+  /// Runs a program's body; an error becomes one sentence and an exit status.
+  package static func status(_ body: () throws -> Void) -> Int32 {
+    // A reader that goes away (`tutti inspect … | head`) ends the output, not the program.
+    signal(SIGPIPE, SIG_IGN)
+    do {
+      try body()
+      return ExitStatus.done.rawValue
+    } catch {
+      let name = URL(fileURLWithPath: CommandLine.arguments[0]).lastPathComponent
+      say("\(name): \(error)")
+      return ExitStatus(error).rawValue
+    }
+  }
+
+  /// The configuration in `path`, or the resumed run's, or the main job's; under `overrides`.
+  package static func configuration(
+    _ path: String?, resume: String? = nil, _ overrides: [String]
+  ) throws -> Configuration {
+    if let path { return try Configuration(path: path, overrides: overrides) }
+    if let resume {
+      let path = resume + "/config.yaml"
+      guard FileManager.default.fileExists(atPath: path) else {
+        throw TrainingError(
+          .badInput, "\(resume) is not a run: it has no config.yaml; give --resume the folder of a run")
+      }
+      return try Configuration(path: path, overrides: overrides)
+    }
+    let main = "configs/crnn.yaml"
+    return FileManager.default.fileExists(atPath: main)
+      ? try Configuration(path: main, overrides: overrides)
+      : try Configuration(overrides: overrides)
+  }
+
+  /// The embedded data set's store, made with a word on what is going on if it is not there.
+  package static func embeddedStore() throws -> URL {
+    let counter = Counter()
+    defer { counter.finish() }
+    return try EmbeddedDataset.store { what, done, total in
+      counter.show(what, done: done, of: total)
+    }
+  }
+
+  /// Ends this process when its standard input ends: it hangs on the one who holds the other end.
+  package static func endWithStandardInput() {
+    let thread = Thread {
+      var byte: UInt8 = 0
+      while true {
+        let count = read(STDIN_FILENO, &byte, 1)
+        if count == 0 || count < 0 && errno != EINTR { _exit(ExitStatus.unavailable.rawValue) }
+      }
+    }
+    thread.name = "leash"
+    thread.start()
+  }
+}
+
+/// Something to be called from a signal or a watching thread, once there is something to call.
+package final class Wake: Sendable {
+  private let action = Mutex<(@Sendable () -> Void)?>(nil)
+
+  package init() {}
+  package func set(_ action: @escaping @Sendable () -> Void) { self.action.withLock { $0 = action } }
+  package func callAsFunction() { action.withLock { $0 }?() }
+}
+
+/// A count of things done, on a terminal as a line that changes, elsewhere as a line now and then;
+/// with the rate and the remaining time.
+package final class Counter: Sendable {
+  private struct State {
+    var what = ""
+    var start = ContinuousClock.now
+    var shown: ContinuousClock.Instant?
+  }
+
+  private let state = Mutex(State())
+  private let output: ProgressDisplay.Output
+
+  package init() { output = .standardError }
+
+  /// May be called from any thread.
+  package func show(_ what: String, done: Int, of total: Int) {
+    state.withLock { state in
+      let now = ContinuousClock.now
+      if state.what != what {
+        if !state.what.isEmpty && output.isTerminal { output.write("\n") }
+        state = State(what: what, start: now)
+      }
+      let interval: Duration = output.isTerminal ? .milliseconds(100) : .seconds(5)
+      if let shown = state.shown, now - shown < interval, done < total { return }
+      state.shown = now
+      let rate = Double(done) / max((now - state.start) / .seconds(1), 1e-3)
+      let remaining = rate > 0 ? Double(total - done) / rate : .infinity
+      let text = "\(what): \(done) of \(total)"
+        + (done > 1 ? String(format: ", %.1f a second, ", rate) + ProgressLine.duration(remaining) + " left" : "")
+      output.write(output.isTerminal ? "\r\u{1b}[K" + text : text + "\n")
+    }
+  }
+
+  package func finish() {
+    state.withLock { if output.isTerminal && $0.shown != nil { output.write("\n") } }
+  }
+}
+
+extension LocalWorkers {
+  /// Starts `count` workers of the program `worker` that lies beside this one.
+  package func startWorkers(_ count: Int, threads: Int?, _ launching: RunSession.Launching) throws {
+    guard count > 0 else { return }
+    let here = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+    let program = here.deletingLastPathComponent().appendingPathComponent("worker").path
+    guard FileManager.default.isExecutableFile(atPath: program) else {
+      throw TrainingError(
+        .unavailable, "there is no program worker beside \(here.path): build all of Tutti")
+    }
+    let cores = ProcessInfo.processInfo.activeProcessorCount
+    for _ in 0..<count {
+      try start(
+        program,
+        [
+          "--connect", launching.address, "--data", launching.store.path,
+          "--threads", String(threads ?? max(1, cores / count)), "--leashed",
+        ])
+    }
+  }
+}
+
+extension RunOutcome {
+  /// Two lines for a person.
+  package var summary: String {
+    let best = best.map {
+      "validation ROC-AUC \(RunReport.figure($0.score)) at step \($0.step), the best"
+    }
+    let test = test.map {
+      "test ROC-AUC \(RunReport.figure($0.rocAUC)), PR-AUC \(RunReport.figure($0.prAUC))"
+    }
+    return "\(best ?? "no validation"); \(test ?? "no test clips")\n"
+      + "run \(folder), \(position.step) steps, model \(folder)/best.safetensors"
+  }
+}

@@ -1,0 +1,92 @@
+import Foundation
+
+/// What a run says of itself: the progress bar or lines for people, `metrics.jsonl` for programs.
+package final class RunReport {
+  private let log: RunLog
+  private let progress: ProgressDisplay
+  private let clock = ContinuousClock()
+  private var lastStep: ContinuousClock.Instant?
+
+  package init(log: RunLog, progress: ProgressDisplay) {
+    self.log = log
+    self.progress = progress
+  }
+
+  package func note(_ text: String) { progress.note(text) }
+
+  package func begin(_ position: RunState.Position, best: EarlyStopping.Best?) {
+    progress.validated(bestAUC: best?.score)
+    progress.update(step: position.step, loss: nil)
+    lastStep = clock.now
+  }
+
+  /// A step was made.
+  package func step(_ step: StepReport, clips: Int) throws {
+    let now = clock.now
+    let seconds = lastStep.map { ($0.duration(to: now)) / .seconds(1) } ?? .nan
+    lastStep = now
+    progress.update(step: step.step + 1, loss: step.loss)
+    try log.append(
+      LogRecord(
+        "step", step: step.step + 1,
+        [
+          "epoch": .integer(step.epoch), "loss": .number(step.loss),
+          "learningRate": .number(step.learningRate), "gradientNorm": .number(step.gradientNorm),
+          "clips": .integer(clips), "seconds": .number(seconds),
+          "clipsPerSecond": .number(Double(clips) / seconds),
+        ]))
+  }
+
+  package func validation(
+    _ validation: RunState.Validation, _ ranking: RankingMetrics, tags: [String],
+    best: EarlyStopping.Best?, isBest: Bool
+  ) throws {
+    progress.validated(bestAUC: best?.score)
+    lastStep = clock.now
+    progress.note(
+      "epoch \(validation.epoch), step \(validation.step): "
+        + (validation.trainLoss.map { "train loss \(Self.figure($0)), " } ?? "")
+        + "validation loss \(Self.figure(validation.loss)), ROC-AUC \(Self.figure(validation.rocAUC)), "
+        + "PR-AUC \(Self.figure(validation.prAUC))" + (isBest ? ", the best so far" : ""))
+    if !ranking.leftOut.isEmpty {
+      progress.note(
+        "not in these means, since their clips are all of one class: "
+          + ranking.leftOut.map { tags[$0] }.joined(separator: ", "))
+    }
+    try log.append(
+      LogRecord(
+        "validation", step: validation.step,
+        [
+          "epoch": .integer(validation.epoch),
+          "trainLoss": validation.trainLoss.map { .number($0) } ?? .none,
+          "loss": .number(validation.loss), "rocAUC": Self.value(validation.rocAUC),
+          "prAUC": Self.value(validation.prAUC), "learningRate": .number(validation.learningRate),
+          "best": .flag(isBest), "tagROCAUC": .numbers(ranking.tags.map { $0.rocAUC ?? .nan }),
+          "tagPRAUC": .numbers(ranking.tags.map { $0.prAUC ?? .nan }),
+        ]))
+  }
+
+  package func end(_ outcome: RunOutcome, tags: [String]) throws {
+    progress.finish()
+    try log.append(
+      LogRecord(
+        "end", step: outcome.position.step,
+        [
+          "epoch": .integer(outcome.position.epoch),
+          "bestStep": outcome.best.map { .integer($0.step) } ?? .none,
+          "validationROCAUC": Self.value(outcome.best?.score),
+          "testROCAUC": Self.value(outcome.test?.rocAUC),
+          "testPRAUC": Self.value(outcome.test?.prAUC),
+          "testTagROCAUC": .numbers(outcome.test?.tags.map { $0.rocAUC ?? .nan } ?? []),
+          "testTagPRAUC": .numbers(outcome.test?.tags.map { $0.prAUC ?? .nan } ?? []),
+        ]))
+  }
+
+  private static func value(_ number: Double?) -> LogRecord.Value {
+    number.map { .number($0) } ?? .none
+  }
+
+  package static func figure(_ number: Double?) -> String {
+    number.map { String(format: "%.4f", $0) } ?? "undefined"
+  }
+}

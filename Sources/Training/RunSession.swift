@@ -1,0 +1,119 @@
+import Cluster
+import Dataset
+import Foundation
+import Kernels
+
+/// One life of a coordinator: opens or resumes the run's folder, gathers the workers, trains.
+package struct RunSession {
+  package var configuration: Configuration
+  package var store: URL
+  /// Where the run goes; nil names it by date.
+  package var folder: String?
+  package var resumes = false
+  /// Where workers connect; a port of 0 takes a free one.
+  package var address = "tcp://127.0.0.1:0"
+  /// Workers to wait for.
+  package var workers: Int
+  package var output = ProgressDisplay.Output.standardError
+  package var transport: any Transport = ZeroMQTransport()
+  /// Says that the run should save and end, and why.
+  package var interruption: @Sendable () -> String? = { nil }
+  /// Starts the workers, once they have somewhere to connect to.
+  package var launch: (_ launching: Launching) throws -> Void = { _ in }
+
+  package init(configuration: Configuration, store: URL, workers: Int) {
+    self.configuration = configuration
+    self.store = store
+    self.workers = workers
+  }
+
+  /// What a launcher needs to know, and whom it wakes when something ends.
+  package struct Launching {
+    package let address: String
+    package let store: URL
+    package let wake: @Sendable () -> Void
+  }
+
+  /// Trains to the end.
+  ///
+  /// - Parameter trouble: says that a worker which was started here has died
+  /// - Throws: whatever ends the run early; its state is then saved
+  package func run(trouble: @escaping @Sendable () -> String? = { nil }) throws -> RunOutcome {
+    let store = try Store(store)
+    let network = try configuration.network(for: store)
+    let schedule = configuration.schedule(for: store)
+    let state = RunState(network, configuration, stepsPerEpoch: schedule.stepsPerEpoch)
+    let progress = ProgressDisplay(
+      epochs: configuration.training.epochs, stepsPerEpoch: schedule.stepsPerEpoch,
+      clipsPerStep: configuration.training.clipsPerStep,
+      maxSteps: configuration.training.maxSteps, output: output)
+    defer { progress.finish() }
+    for warning in store.warnings { progress.note("store: \(warning)") }
+    let folder = try open(state, store, progress)
+    let term = try folder.beginTerm()
+    let report = RunReport(
+      log: try folder.log(after: state.position.step), progress: progress)
+
+    let count = network.weightCount + 1
+    let endpoint = try CoordinatorEndpoint(
+      listeningAt: address, over: transport, run: term.run,
+      term: term.number, settings: EndpointSettings(largestVector: count))
+    defer { endpoint.close() }
+    let crew = Crew(
+      endpoint, lanes: configuration.training.lanes, contributionCount: count,
+      welcome: Welcome(configuration: configuration.yaml, storeFingerprint: store.fingerprint),
+      build: Build.version, announce: report.note)
+    crew.interruption = { [interruption] () -> (any Error)? in
+      if let signal = interruption() {
+        return TrainingError(.interrupted, "interrupted by \(signal)")
+      }
+      return trouble().map { TrainingError(.unavailable, $0) }
+    }
+    defer { crew.dismiss() }
+    report.note(
+      "\(network.name), \(network.weightsAndBiases) weights and biases; "
+        + "\(schedule.clips.count) clips to train on, \(store.clipCount(in: .validation)) to validate, "
+        + "\(schedule.stepsPerEpoch) steps an epoch; run \(folder.path)")
+    report.note("waiting for \(workers) \(workers == 1 ? "worker" : "workers") at \(endpoint.address)")
+    try launch(Launching(address: endpoint.address, store: self.store) { endpoint.interrupt() })
+    try crew.gather(workers)
+    return try Coordinator(
+      configuration, store: store, folder: folder, state: state, crew: crew, report: report
+    ).run()
+  }
+
+  /// The run's folder, new or as a term before left it; fills `state` from its newest checkpoint.
+  private func open(
+    _ state: RunState, _ store: Store, _ progress: ProgressDisplay
+  ) throws -> RunFolder {
+    guard resumes, let folder else {
+      return try RunFolder.create(folder, configuration: configuration)
+    }
+    let run = try RunFolder.resume(folder)
+    let changes = configuration.differences(from: try run.configuration())
+    if let change = changes.first(where: { !$0.mayChange }) {
+      throw TrainingError(
+        .badInput,
+        "\(folder) cannot go on with another configuration: \(change); start a new run for that")
+    }
+    if let found = try run.newestCheckpoint() {
+      for warning in found.warnings { progress.note("warning: \(warning)") }
+      let checkpoint = try Checkpoint(found.file)
+      guard checkpoint.storeFingerprint == store.fingerprint else {
+        throw TrainingError(
+          .badInput,
+          "\(folder) was trained on the store with fingerprint \(checkpoint.storeFingerprint), and "
+            + "\(store.directory.path) has \(store.fingerprint): give --data the store of the run")
+      }
+      try checkpoint.restore(state)
+      for warning in try run.repairLinks(last: found.step, best: state.stopping.best?.step) {
+        progress.note("warning: \(warning)")
+      }
+      progress.note("resuming \(folder) after step \(state.position.step)")
+    } else {
+      progress.note("\(folder) has no checkpoint yet: it starts from the beginning")
+    }
+    try run.write(configuration)
+    return run
+  }
+}

@@ -1,0 +1,111 @@
+import Kernels
+import Models
+
+/// Everything that a run is between two steps: what the promise covers, and nothing else.
+///
+/// A checkpoint is this, whole (see `Checkpoint`). Hosts, times and terms are not in it.
+package final class RunState {
+  package let network: Network
+  /// Parameters, then running statistics.
+  package let weights: Storage
+  package var optimizer: Optimizer
+  package var position = Position()
+  package var stopping = EarlyStopping()
+  package var learningRate: LearningRate
+  package var history: [Validation] = []
+  /// Loss summed over the steps since the last validation.
+  package var lossSum = 0.0
+  package var lossSteps = 0
+
+  /// How far the run is.
+  package struct Position: Codable, Equatable, Sendable {
+    /// Steps made over the whole run: updates of the parameters, and steps skipped as not finite.
+    package var step = 0
+    package var epoch = 0
+    package var stepInEpoch = 0
+    /// Updates made: a step that is skipped makes none.
+    package var updates = 0
+
+    package mutating func advance(stepsPerEpoch: Int, updated: Bool) {
+      step += 1
+      stepInEpoch += 1
+      updates += updated ? 1 : 0
+      if stepInEpoch == stepsPerEpoch {
+        stepInEpoch = 0
+        epoch += 1
+      }
+    }
+  }
+
+  /// One look at the validation set.
+  package struct Validation: Codable, Equatable, Sendable {
+    package var step: Int
+    package var epoch: Int
+    /// Mean loss of the training steps since the validation before.
+    package var trainLoss: Double?
+    package var loss: Double
+    package var rocAUC: Double?
+    package var prAUC: Double?
+    package var learningRate: Double
+  }
+
+  /// The state before the first step.
+  package init(_ network: Network, _ configuration: Configuration, stepsPerEpoch: Int) {
+    self.network = network
+    weights = Storage(count: network.weightCount)
+    network.initialize(weights, seed: configuration.training.seed)
+    optimizer = Optimizer(
+      configuration.optimizer, clipNorm: configuration.training.clipNorm,
+      count: network.parameterCount)
+    learningRate = LearningRate(
+      configuration.optimizer, totalSteps: configuration.totalSteps(stepsPerEpoch: stepsPerEpoch))
+  }
+
+  package var parameters: Tensor { Tensor(weights, shape: [network.parameterCount]) }
+
+  /// Takes a step's sum over all lanes: the gradient moves the parameters, the batch statistics move
+  /// the running ones by a tenth, the loss is kept for the next validation.
+  ///
+  /// - Parameter sum: gradient, statistics, loss, as `Executor` lays out a contribution
+  /// - Returns: what the log says of the step
+  package func apply(_ sum: Storage, stepsPerEpoch: Int, pool: ThreadPool) -> StepReport {
+    let gradient = Tensor(sum, shape: [network.parameterCount])
+    let rate = learningRate.rate(at: position.updates)
+    let norm = optimizer.update(
+      parameters, gradient: gradient, updates: position.updates, rate: rate, pool: pool)
+    let statistics = Tensor(
+      weights, offset: network.parameterCount,
+      shape: [1, network.weightCount - network.parameterCount])
+    statistics.matrix().blend(
+      Tensor(sum, offset: network.parameterCount, shape: statistics.shape).matrix(), share: 0.1)
+    let loss = Double(sum.base[network.weightCount])
+    lossSum += loss
+    lossSteps += 1
+    let report = StepReport(
+      step: position.step, epoch: position.epoch, loss: loss, learningRate: rate,
+      gradientNorm: norm)
+    position.advance(stepsPerEpoch: stepsPerEpoch, updated: true)
+    return report
+  }
+
+  /// Counts a step whose gradient was not finite, and leaves the weights as they are.
+  package func skip(stepsPerEpoch: Int) {
+    position.advance(stepsPerEpoch: stepsPerEpoch, updated: false)
+  }
+}
+
+/// What happened in a step.
+package struct StepReport: Equatable, Sendable {
+  package let step: Int
+  package let epoch: Int
+  package let loss: Double
+  package let learningRate: Double
+  package let gradientNorm: Double
+}
+
+extension Configuration {
+  /// Steps of a run that nothing stops early.
+  package func totalSteps(stepsPerEpoch: Int) -> Int {
+    min(training.epochs * stepsPerEpoch, training.maxSteps ?? .max)
+  }
+}

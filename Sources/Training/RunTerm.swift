@@ -1,0 +1,31 @@
+import Cluster
+import Foundation
+
+/// Which run this is, and which life of its coordinator.
+///
+/// The wire tells messages of other runs and of earlier lives by it. It is no part of a checkpoint.
+package struct RunTerm: Equatable, Sendable {
+  package let run: RunID
+  package let number: UInt32
+}
+
+extension RunFolder {
+  private var termPath: String { path + "/.term" }
+
+  /// Begins another term: the first of a new run, or the one after the last that began here.
+  ///
+  /// - Throws: `FileError`
+  package func beginTerm() throws -> RunTerm {
+    let words = (try? String(contentsOfFile: termPath, encoding: .utf8))?.split(separator: " ")
+    let term: RunTerm
+    if let words, words.count == 2, let run = RunID(String(words[0])), let last = UInt32(words[1]) {
+      term = RunTerm(run: run, number: last &+ 1)
+    } else {
+      term = RunTerm(run: .random(), number: 1)
+    }
+    try AtomicFile.write(termPath, fileSystem: fileSystem) { file in
+      try file.append("\(term.run) \(term.number)")
+    }
+    return term
+  }
+}

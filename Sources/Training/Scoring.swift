@@ -1,0 +1,58 @@
+import Dataset
+import Kernels
+import Models
+
+/// A split's labels, and the scores of a model against them.
+package struct ValidationLabels {
+  private let labels: [UInt8]
+  private let tags: Int
+
+  package init(_ store: Store, _ split: Split) throws {
+    tags = store.tags.count
+    var labels: [UInt8] = []
+    var row = [Float](repeating: 0, count: tags)
+    for clip in store.range(of: split) {
+      try row.withUnsafeMutableBufferPointer { try store.copyLabels(ofClip: clip, into: $0) }
+      labels += row.map { $0 > 0 ? 1 : 0 }
+    }
+    self.labels = labels
+  }
+
+  /// - Parameter logits: `[clips, tags]`
+  /// - Throws: `TrainingError` if they cannot be ranked, as NaN cannot
+  package func scores(_ logits: [Float], _ loss: Models.Loss) throws -> Scores {
+    let shape: Shape = [labels.count / tags, tags]
+    let x = Tensor(logits, shape: shape)
+    let share = loss.share(
+      logits: x, labels: Tensor(labels.map(Float.init), shape: shape),
+      gradient: Tensor(shape: shape), clipsInStep: shape[0])
+    loss.probabilities(x)
+    do {
+      let ranking = try RankingMetrics(scores: x.values, labels: labels, tagCount: tags)
+      return Scores(loss: Double(share), ranking: ranking)
+    } catch {
+      throw TrainingError(.fault, "the model's scores cannot be ranked: \(error)")
+    }
+  }
+}
+
+/// A model's loss and ranking on a split.
+package struct Scores {
+  package let loss: Double
+  package let ranking: RankingMetrics
+}
+
+extension RunState {
+  /// Notes a validation in the history, and begins a new mean of the training loss.
+  package func validated(_ scores: Scores) -> Validation {
+    let validation = Validation(
+      step: position.step, epoch: position.epoch,
+      trainLoss: lossSteps > 0 ? lossSum / Double(lossSteps) : nil, loss: scores.loss,
+      rocAUC: scores.ranking.rocAUC, prAUC: scores.ranking.prAUC,
+      learningRate: learningRate.rate(at: position.updates))
+    history.append(validation)
+    lossSum = 0
+    lossSteps = 0
+    return validation
+  }
+}

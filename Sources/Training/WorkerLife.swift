@@ -1,0 +1,121 @@
+import Cluster
+import Dataset
+import Foundation
+import Kernels
+
+/// A worker's life: say hello, take the configuration, then compute what is asked until it is over.
+package struct WorkerLife {
+  package let store: String
+  package let threads: Int
+  /// Whether other workers share this machine's cores, so that waiting threads must not spin.
+  package let sharesCores: Bool
+  package let announce: (String) -> Void
+
+  package init(
+    store: String, threads: Int, sharesCores: Bool, announce: @escaping (String) -> Void
+  ) {
+    self.store = store
+    self.threads = threads
+    self.sharesCores = sharesCores
+    self.announce = announce
+  }
+
+  package static func hello(threads: Int) -> Hello {
+    Hello(
+      build: Build.version, host: ProcessInfo.processInfo.hostName,
+      processID: Int(ProcessInfo.processInfo.processIdentifier), threads: threads,
+      processor: Processor.model)
+  }
+
+  /// Serves the coordinator behind `endpoint` until it says goodbye.
+  ///
+  /// - Throws: `TrainingError` if it refuses this worker or is lost, or what reading the store throws
+  package func serve(_ endpoint: WorkerEndpoint) throws {
+    let configuration: Configuration
+    let store: Store
+    switch try receive(endpoint) {
+    case .welcome(let welcome):
+      configuration = try Configuration(
+        yaml: welcome.configuration, place: "the coordinator's configuration")
+      store = try open(welcome)
+    case .refuse(let reason):
+      throw TrainingError(.unavailable, "the coordinator at \(endpoint.address) refuses this worker: \(reason)")
+    default:
+      throw TrainingError(.unavailable, "\(endpoint.address) does not answer as a coordinator does")
+    }
+    let pool = ThreadPool(threads: threads, spins: sharesCores ? 0 : 20_000)
+    defer { pool.stop() }
+    let computer = try LaneComputer(configuration, store: store, pool: pool)
+    defer { computer.stop() }
+    let count = computer.network.weightCount + 1
+    try endpoint.expect(largestVector: count)
+    try endpoint.send(.ready(proofHash: 0))
+    var reduction = Topology.star.makeWorkerSide(
+      tree: LaneTree(lanes: configuration.training.lanes), count: count)
+    var hash: UInt64 = 0
+    while true {
+      switch try receive(endpoint) {
+      case .parameters(let parameters):
+        guard parameters.values.count == computer.network.weightCount else {
+          throw TrainingError(
+            .fault, "the coordinator sent \(parameters.values.count) weights for a network of "
+              + "\(computer.network.weightCount)")
+        }
+        computer.load(parameters.values)
+        hash = contentHash(parameters.values.span)
+      case .compute(let order):
+        try compute(order, computer, &reduction, endpoint, hash)
+      case .evaluate(let order):
+        guard let split = Split(rawValue: order.split) else { continue }
+        let logits = try computer.logits(split, order.clips)
+        try endpoint.send(.scores(Cluster.Scores(job: order.job, clips: order.clips, values: logits)))
+      case .bye, .drain: return
+      default: continue
+      }
+    }
+  }
+
+  /// Computes lanes; the reduction sends their sums as they become complete.
+  private func compute(
+    _ order: Compute, _ computer: LaneComputer, _ reduction: inout any WorkerReduction,
+    _ endpoint: WorkerEndpoint, _ hash: UInt64
+  ) throws {
+    reduction.begin(order, parametersHash: hash)
+    computer.announce(epoch: order.epoch, stepInEpoch: order.stepInEpoch, lanes: order.lanes)
+    for (done, lane) in order.lanes.enumerated() {
+      endpoint.report(Cluster.Progress(step: order.step, done: done, total: order.lanes.count))
+      let contribution = try computer.contribution(
+        step: order.step, epoch: order.epoch, stepInEpoch: order.stepInEpoch, lane: lane,
+        clipsInStep: order.clipsInStep)
+      if let defect = try computer.defect(
+        in: contribution, epoch: order.epoch, stepInEpoch: order.stepInEpoch, lane: lane)
+      {
+        announce("step \(order.step): \(defect)")
+      }
+      try reduction.add(
+        Span(_unsafeElements: UnsafeBufferPointer(contribution.buffer)), lane: lane,
+        send: endpoint.send)
+    }
+  }
+
+  private func open(_ welcome: Welcome) throws -> Store {
+    let store = try Store(URL(fileURLWithPath: store))
+    try store.require(fingerprint: welcome.storeFingerprint)
+    return store
+  }
+
+  private func receive(_ endpoint: WorkerEndpoint) throws -> Message {
+    while true {
+      switch try endpoint.receive() {
+      case .message(.error(_, let text)):
+        announce("the coordinator refused something of this worker's: \(text)")
+      case .message(let message): return message
+      case .lost(let reason):
+        throw TrainingError(.unavailable, "the coordinator at \(endpoint.address) is lost: \(reason)")
+      case .interrupted:
+        throw TrainingError(.interrupted, "interrupted: this worker leaves; the coordinator holds the state")
+      case nil: continue
+      }
+    }
+  }
+}

@@ -1,0 +1,105 @@
+import ArgumentParser
+import Foundation
+import Kernels
+import Training
+
+/// Trains a network: alone with local workers, or with workers on other machines.
+@main struct Coordinate: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "coordinator",
+    abstract: "Train a music tagger with workers on this machine or on others.",
+    discussion: """
+      The result is a function of configuration, data and seed: not of the number of workers, nor of \
+      when the run was stopped and resumed.
+
+        coordinator --workers 4
+        coordinator --config configs/k2c2.yaml --data STORE --run runs/k2c2 --workers 4
+        coordinator --resume runs/k2c2 --workers 2
+
+      Exit codes: 0 done; 64 wrong usage; 65 bad input; 69 a worker, port or disk is unavailable; \
+      70 a bug; 130 interrupted. After 69 and 130 the state is saved: --resume goes on.
+      """, version: Build.version)
+
+  @Option(help: "Local workers to start.")
+  var workers = 0
+  @Option(help: "Threads of each local worker (default: the cores, shared among them).")
+  var threads: Int?
+  @Option(help: ArgumentHelp("Configuration file (default: the one in configs/crnn.yaml).", valueName: "file"))
+  var config: String?
+  @Option(
+    name: .customLong("set"), parsing: .singleValue,
+    help: ArgumentHelp("Override a setting, such as model.size=0.25M. May be repeated.", valueName: "key=value"))
+  var overrides: [String] = []
+  @Option(help: ArgumentHelp("A store made by `tutti prepare` (default: the embedded data set).", valueName: "store"))
+  var data: String?
+  @Option(help: ArgumentHelp("Folder for the run (default: runs/, named by date).", valueName: "folder"))
+  var run: String?
+  @Option(help: ArgumentHelp("Go on with a run from its newest checkpoint.", valueName: "run"))
+  var resume: String?
+  @Option(help: ArgumentHelp("Where workers connect (default: a free port on loopback).", valueName: "tcp://host:port"))
+  var bind: String?
+  @Option(name: .customLong("await"), help: "Workers on other machines to wait for.")
+  var awaited = 0
+  @Flag(help: "Let workers connect from other machines without keys: whoever reaches the port may join.")
+  var insecure = false
+
+  func validate() throws {
+    guard workers >= 0, awaited >= 0, workers + awaited > 0 else {
+      throw ValidationError(
+        "a run needs at least one worker: --workers 4 starts four here, --await 4 waits for four")
+    }
+    guard workers + awaited <= 1024 else {
+      throw ValidationError("at most 1024 workers; this asks for \(workers + awaited)")
+    }
+    if let threads, !(1...1024).contains(threads) {
+      throw ValidationError("--threads must be from 1 to 1024, not \(threads)")
+    }
+    if awaited > 0 && bind == nil {
+      throw ValidationError("--await needs --bind, so that workers know where to connect")
+    }
+    if let bind, !Self.isLoopback(bind), !insecure {
+      throw ValidationError(
+        "--bind \(bind) is reachable from other machines, and this run has no keys: "
+          + "--insecure lets whoever reaches the port join, use it in a trusted network only")
+    }
+    if run != nil && resume != nil {
+      throw ValidationError("--run names a new run, --resume an old one: give one of them")
+    }
+  }
+
+  func run() throws {
+    exit(Program.status { try train() })
+  }
+
+  private func train() throws {
+    try Processor.requireInstructionSet()
+    let configuration = try Program.configuration(config, resume: resume, overrides)
+    let store = try data.map { URL(fileURLWithPath: $0) } ?? Program.embeddedStore()
+    var session = RunSession(
+      configuration: configuration, store: store, workers: workers + awaited)
+    session.folder = resume ?? run
+    session.resumes = resume != nil
+    if let bind { session.address = bind }
+    let wake = Wake()
+    let interruption = Interruption { wake() }
+    session.interruption = { interruption.signalName }
+    let local = LocalWorkers { wake() }
+    let (workers, threads) = (self.workers, self.threads)
+    session.launch = { launching in
+      wake.set(launching.wake)
+      try local.startWorkers(workers, threads: threads, launching)
+    }
+    defer {
+      local.dismiss()
+      local.waitForAll(grace: .seconds(5))
+    }
+    let outcome = try session.run { local.death }
+    print(outcome.summary)
+  }
+
+  private static func isLoopback(_ address: String) -> Bool {
+    guard address.hasPrefix("tcp://") else { return true }
+    let host = address.dropFirst(6).split(separator: ":").dropLast().joined(separator: ":")
+    return host == "localhost" || host.hasPrefix("127.") || host == "[::1]"
+  }
+}

@@ -1,0 +1,31 @@
+import ArgumentParser
+import Foundation
+import Training
+
+struct Inspect: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Say what a configuration, a store or a checkpoint holds.")
+
+  @Argument(help: ArgumentHelp("A configuration (.yaml), a store's or run's folder, or a checkpoint (.safetensors).", valueName: "path"))
+  var path: String
+  @Option(
+    name: .customLong("set"), parsing: .singleValue,
+    help: ArgumentHelp("Override a setting of the configuration.", valueName: "key=value"))
+  var overrides: [String] = []
+  @Option(help: "Tags of the network, for a configuration.")
+  var tags = 50
+  @Flag(help: "Print only the digest of a checkpoint's state, one SHA-256.")
+  var digest = false
+
+  func validate() throws {
+    guard tags > 0 else { throw ValidationError("--tags must be positive, not \(tags)") }
+  }
+
+  func run() throws {
+    Foundation.exit(Program.status {
+      print(
+        try Inspection(path: path, overrides: overrides, tags: tags, digestOnly: digest).text,
+        terminator: "")
+    })
+  }
+}

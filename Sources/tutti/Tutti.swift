@@ -1,0 +1,10 @@
+import ArgumentParser
+import Training
+
+/// The tools around training.
+@main struct Tutti: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "tutti", abstract: "Prepare data, look at models and stores, judge them.",
+    version: Build.version,
+    subcommands: [Synthesize.self, Prepare.self, Inspect.self, Evaluate.self])
+}

@@ -1,0 +1,54 @@
+import ArgumentParser
+import Cluster
+import Foundation
+import Kernels
+import Training
+
+/// Computes lanes for a coordinator until the run is over.
+@main struct Work: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "worker", abstract: "Compute gradients for a coordinator.",
+    discussion: """
+      worker --connect tcp://HOST:5700 --data STORE
+
+      Exit codes: 0 the run is over; 64 wrong usage; 65 bad data; 69 the coordinator is unavailable or \
+      refuses this worker; 130 interrupted.
+      """, version: Build.version)
+
+  @Option(help: ArgumentHelp("The coordinator's address.", valueName: "tcp://host:port"))
+  var connect: String
+  @Option(help: ArgumentHelp("The store that the run trains on, on this machine.", valueName: "store"))
+  var data: String?
+  @Option(help: "Threads to compute with (default: one a core).")
+  var threads: Int?
+  @Option(help: "Seconds to look for the coordinator.")
+  var wait = 30
+  @Flag(help: .hidden)
+  var leashed = false
+
+  func validate() throws {
+    if let threads, !(1...1024).contains(threads) {
+      throw ValidationError("--threads must be from 1 to 1024, not \(threads)")
+    }
+    guard wait > 0 else { throw ValidationError("--wait must be positive, not \(wait)") }
+  }
+
+  func run() throws {
+    exit(Program.status { try work() })
+  }
+
+  private func work() throws {
+    try Processor.requireInstructionSet()
+    if leashed { Program.endWithStandardInput() }
+    let store = try data.map { URL(fileURLWithPath: $0) } ?? Program.embeddedStore()
+    let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+    let endpoint = try WorkerEndpoint(
+      connectingTo: connect, hello: WorkerLife.hello(threads: threads), timeout: .seconds(wait))
+    defer { endpoint.close() }
+    let interruption = Interruption { endpoint.interrupt() }
+    defer { withExtendedLifetime(interruption) {} }
+    try WorkerLife(
+      store: store.path, threads: threads, sharesCores: leashed, announce: Program.say
+    ).serve(endpoint)
+  }
+}
