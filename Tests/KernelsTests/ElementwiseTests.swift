@@ -54,6 +54,11 @@ struct ElementwiseTests {
     } expected: { z, x, y in
       z + (1 - x) * y
     },
+    Case(name: "blend") { z, x, _ in
+      z.blend(x, share: 0.3)
+    } expected: { z, x, _ in
+      0.7 * z + 0.3 * x
+    },
     Case(name: "difference") { z, x, y in
       z.difference(x, y)
     } expected: { _, x, y in

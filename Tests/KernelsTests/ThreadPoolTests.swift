@@ -45,6 +45,17 @@ struct ThreadPoolTests {
     }
   }
 
+  /// Where a body takes nanoseconds, threads reach for the next index at the same moment.
+  @Test("indices in a hurry run once, too", arguments: [2, 3])
+  func hurry(threads: Int) {
+    withPool(threads: threads) { pool in
+      let visits = Storage(count: 200_000)
+      let base = visits.base
+      for _ in 0..<10 { pool.run(visits.count) { index, _ in base[index] += 1 } }
+      #expect(visits.buffer.allSatisfy { $0 == 10 })
+    }
+  }
+
   @Test("thousands of short loops see each other's results", arguments: [0, 1000])
   func shortLoops(spins: Int) {
     let pool = ThreadPool(threads: 3, spins: spins)

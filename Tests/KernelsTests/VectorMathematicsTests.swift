@@ -4,8 +4,8 @@ import Testing
 
 /// The polynomials against the C library in double precision, over dense sweeps.
 ///
-/// `exp` and `expm1` have no callers of their own in this module's interface: `sigmoid` is made of
-/// the first, `elu` and `tanh` of the second.
+/// `exp`, `expm1`, `log` and `log1p` have no interface of their own: `sigmoid` is made of the first,
+/// `elu` and `tanh` of the second, the losses of all the others.
 @Suite("Vector mathematics")
 struct VectorMathematicsTests {
   struct Sweep: Sendable, CustomTestStringConvertible {
@@ -52,6 +52,51 @@ struct VectorMathematicsTests {
       if !(error <= worst.error) { worst = (error, argument) }
     }
     #expect(worst.error <= sweep.bound, "worst at \(worst.argument)")
+  }
+
+  /// A single logit against label 0 loses log(1 + eˣ).
+  @Test(
+    "exp and log1p stay within the stated bounds",
+    arguments: [-80...0, -1e-3...0, -16 ... -8, 0...80] as [ClosedRange<Float>])
+  func softplus(range: ClosedRange<Float>) {
+    let count = 50_001
+    let (x, label, dx) = (Tensor(shape: [1, 1]), Tensor(shape: [1, 1]), Tensor(shape: [1, 1]))
+    var worst = (error: 0.0, argument: Float.nan)
+    for i in 0..<count {
+      let share = Float(i) / Float(count - 1)
+      let argument = range.lowerBound + share * (range.upperBound - range.lowerBound)
+      x.base[0] = argument
+      let value = x.matrix().binaryCrossEntropy(
+        labels: label.matrix(), gradient: dx.matrix(), scale: 1)
+      let exact = max(Double(argument), 0) + log1p(exp(-abs(Double(argument))))
+      let error = abs((value - exact) / exact)
+      if !(error <= worst.error) { worst = (error, argument) }
+    }
+    // exp within 1e-7, log1p within twice that.
+    #expect(worst.error <= 3e-7, "worst at \(worst.argument)")
+  }
+
+  /// Two logits whose first is the label lose log(e⁰ + eˣ): the argument runs from 1 to 2.
+  @Test("log stays within the stated bounds")
+  func logarithm() {
+    let label = Tensor([1, 0], shape: [1, 2])
+    let dx = Tensor(shape: [1, 2])
+    for i in 0..<50_001 {
+      let second = -Float(i) / 5000
+      let x = Tensor([0, second], shape: [1, 2])
+      let value = x.matrix().softmaxCrossEntropy(
+        labels: label.matrix(), gradient: dx.matrix(), scale: 1)
+      // 1 + eˣ is rounded before its logarithm is taken: an absolute error of 2⁻²⁴ of it.
+      #expect(abs(value - log1p(exp(Double(second)))) <= 2.5e-7)
+    }
+    // Wide sums: log K for K equal logits.
+    for tags in [3, 10, 1000, 100_000] {
+      let (x, labels) = (Tensor(shape: [1, tags]), Tensor(shape: [1, tags]))
+      labels.base[0] = 1
+      let value = x.matrix().softmaxCrossEntropy(
+        labels: labels.matrix(), gradient: Tensor(shape: [1, tags]).matrix(), scale: 1)
+      #expect(abs(value / log(Double(tags)) - 1) <= 1e-7)
+    }
   }
 
   @Test("far arguments saturate, zero is exact")
