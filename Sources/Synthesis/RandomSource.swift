@@ -4,7 +4,7 @@
 /// in any order.
 struct RandomSource: RandomNumberGenerator, Sendable {
   enum Purpose: UInt64, Sendable {
-    case tunesOfSplits = 1
+    case corpusPlan = 1
     case clipPlan = 2
     case arrangement = 3
     case sound = 4
