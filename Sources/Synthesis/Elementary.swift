@@ -34,6 +34,20 @@ enum Elementary {
     return Double(sign: .plus, exponent: Int(whole), significand: sum)
   }
 
+  /// The logarithm to base 2 of a positive number; the error is below 1e-10.
+  static func log2(_ x: Double) -> Double {
+    let significand = x.significand > 1.4142135623730951 ? x.significand / 2 : x.significand
+    let exponent = x.significand > 1.4142135623730951 ? x.exponent + 1 : x.exponent
+    let y = (significand - 1) / (significand + 1)
+    let square = y * y
+    var (power, sum) = (y, 0.0)
+    for k in stride(from: 1.0, through: 19.0, by: 2.0) {
+      sum += power / k
+      power *= square
+    }
+    return Double(exponent) + 2 * sum * 1.4426950408889634
+  }
+
   /// The factor that `decibels` mean for an amplitude.
   static func amplitude(decibels: Double) -> Double { exp2(decibels * 0.16609640474436813) }
 
