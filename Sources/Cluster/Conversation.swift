@@ -9,15 +9,15 @@ final class Conversation {
   var largestVector: Int
   private let chunkBytes: Int
   /// The run and term that frames must belong to; nil until the coordinator's first frame tells.
-  private(set) var membership: (run: RunID, term: UInt32)?
+  private(set) var session: Session?
 
   init(
-    with peer: PeerID, settings: EndpointSettings, membership: (run: RunID, term: UInt32)?
+    with peer: PeerID, settings: EndpointSettings, session: Session?
   ) {
     self.peer = peer
     largestVector = settings.largestVector
     chunkBytes = settings.chunkBytes
-    self.membership = membership
+    self.session = session
   }
 
   // MARK: Receiving
@@ -74,14 +74,14 @@ final class Conversation {
   private func accept(_ header: FrameHeader) throws(Defect) {
     // Said to a stranger, outside of any conversation's numbers.
     if header.subject.kind == .error && header.sequence == 0 { return }
-    if let (run, term) = membership {
+    if let session {
       // A worker does not know them when it says hello, and the coordinator's answer tells.
       let isFirst = header.subject.kind == .hello && header.run == .none
-      guard header.run == run || isFirst else {
-        throw Defect(.foreignRun, "run \(header.run), this is \(run)")
+      guard header.run == session.run || isFirst else {
+        throw Defect(.foreignRun, "run \(header.run), this is \(session.run)")
       }
-      guard header.term == term || isFirst else {
-        throw Defect(.staleTerm, "term \(header.term), this is \(term)")
+      guard header.term == session.term || isFirst else {
+        throw Defect(.staleTerm, "term \(header.term), this is \(session.term)")
       }
     }
     guard header.sequence > lastReceived else {
@@ -89,7 +89,7 @@ final class Conversation {
     }
     if header.sequence > lastReceived + 1 { gaps += 1 }
     lastReceived = header.sequence
-    if membership == nil { membership = (header.run, header.term) }
+    if session == nil { session = Session(run: header.run, term: header.term) }
   }
 
   // MARK: Sending
@@ -120,7 +120,8 @@ final class Conversation {
   func pump(into link: any Link, frames: Int = 4) -> Progress {
     for _ in 0..<frames {
       guard let parcel = waiting.first else { return .idle }
-      let count = min(chunkBytes, parcel.byteCount - firstOffset)
+      let most = parcel.payloadKind == .floats ? chunkBytes : FrameHeader.maximumPayload
+      let count = min(most, parcel.byteCount - firstOffset)
       switch send(parcel, chunk: firstOffset..<firstOffset + count, into: link) {
       case .wouldBlock: return .blocked
       case .unreachable: return .unreachable
@@ -145,30 +146,36 @@ final class Conversation {
     _ parcel: Parcel, chunk: Range<Int>, into link: any Link
   ) -> Delivery {
     let delivery = link.send(
-      parcel, chunk: chunk, to: peer, membership: membership, sequence: lastSent + 1)
+      parcel, chunk: chunk, to: peer, session: session, sequence: lastSent + 1)
     if delivery == .sent { lastSent += 1 }
     return delivery
   }
 }
 
+/// One life of a coordinator: a run, and which of its terms. Frames of any other are refused.
+struct Session: Equatable, Sendable {
+  let run: RunID
+  let term: UInt32
+}
+
 extension Link {
   /// Tells somebody with whom there is no conversation that something was refused.
   func sendToStranger(
-    _ peer: PeerID, _ code: ErrorCode, _ text: String, membership: (run: RunID, term: UInt32)
+    _ peer: PeerID, _ code: ErrorCode, _ text: String, session: Session
   ) {
     let parcel = Parcel(.error(code, text))
     // Whether it arrives is the stranger's concern.
     _ = send(
-      parcel, chunk: 0..<parcel.byteCount, to: peer, membership: membership, sequence: 0)
+      parcel, chunk: 0..<parcel.byteCount, to: peer, session: session, sequence: 0)
   }
 
   fileprivate func send(
     _ parcel: Parcel, chunk: Range<Int>, to peer: PeerID,
-    membership: (run: RunID, term: UInt32)?, sequence: UInt64
+    session: Session?, sequence: UInt64
   ) -> Delivery {
     let header = FrameHeader(
-      subject: parcel.subject, payloadKind: parcel.payloadKind, run: membership?.run ?? .none,
-      term: membership?.term ?? 0, sequence: sequence, totalBytes: parcel.byteCount,
+      subject: parcel.subject, payloadKind: parcel.payloadKind, run: session?.run ?? .none,
+      term: session?.term ?? 0, sequence: sequence, totalBytes: parcel.byteCount,
       chunkBytes: chunk.count, chunkOffset: chunk.lowerBound)
     return send(to: peer, byteCount: FrameHeader.byteCount + chunk.count) { frame in
       parcel.withChunk(at: chunk.lowerBound, count: chunk.count) {

@@ -38,7 +38,8 @@ package final class CoordinatorEndpoint: Sendable {
       try transport.listen(at: address)
     } run: { link in
       let loop = CoordinatorLoop(
-        link: link, membership: (run, term), settings: settings, inbox: inbox, orders: orders,
+        link: link, session: Session(run: run, term: term), settings: settings, inbox: inbox,
+        orders: orders,
         shared: shared)
       loop.run()
     }
@@ -100,7 +101,6 @@ package final class CoordinatorEndpoint: Sendable {
   /// Ends the I/O thread and closes the socket. What was sent before has `settings.linger` to leave, twice
   /// at most. May be called again.
   package func close() {
-    orders.post(.close, weight: 0)
     orders.close()
     waker.wake()
     thread.join()

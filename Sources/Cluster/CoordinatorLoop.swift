@@ -8,7 +8,6 @@ final class CoordinatorLoop {
     case send(Parcel, [PeerID])
     /// Forget the peer once what waits for it has been sent.
     case remove(PeerID)
-    case close
   }
 
   /// What both threads look at.
@@ -23,7 +22,7 @@ final class CoordinatorLoop {
   private static let retry = Duration.milliseconds(2)
 
   private let link: any Link
-  private let membership: (run: RunID, term: UInt32)
+  private let session: Session
   private let settings: EndpointSettings
   private let inbox: Mailbox<CoordinatorEvent>
   private let orders: Mailbox<Order>
@@ -34,11 +33,11 @@ final class CoordinatorLoop {
   private var closingSince: ContinuousClock.Instant?
 
   init(
-    link: any Link, membership: (run: RunID, term: UInt32), settings: EndpointSettings,
+    link: any Link, session: Session, settings: EndpointSettings,
     inbox: Mailbox<CoordinatorEvent>, orders: Mailbox<Order>, shared: Guarded<Shared>
   ) {
     self.link = link
-    self.membership = membership
+    self.session = session
     self.settings = settings
     self.inbox = inbox
     self.orders = orders
@@ -48,6 +47,7 @@ final class CoordinatorLoop {
   func run() {
     var nextBeat = ContinuousClock.now
     while true {
+      if orders.isClosed && closingSince == nil { closingSince = .now }
       while let order = orders.poll() { follow(order) }
       let sending = pump()
       if let closingSince {
@@ -83,8 +83,6 @@ final class CoordinatorLoop {
       }
     case .remove(let peer):
       if conversations[peer] != nil { leaving.insert(peer) }
-    case .close:
-      closingSince = .now
     }
   }
 
@@ -116,13 +114,12 @@ final class CoordinatorLoop {
 
   private func take(_ frame: RawSpan, from peer: PeerID) {
     do throws(Defect) {
-      guard let conversation = conversations[peer] else { return try welcome(frame, from: peer) }
+      guard let conversation = conversations[peer] else { return try admit(frame, from: peer) }
       guard !leaving.contains(peer) else { return }
-      defer {
-        let gaps = conversation.takeGaps()
-        if gaps > 0 { shared.update { $0.defects.count(.gap, times: gaps) } }
-      }
-      guard let parcel = try conversation.receive(frame) else { return }
+      let received = try conversation.receive(frame)
+      let gaps = conversation.takeGaps()
+      if gaps > 0 { shared.update { $0.defects.count(.gap, times: gaps) } }
+      guard let parcel = received else { return }
       guard parcel.subject.kind.comesFromWorkers else {
         throw Defect(.direction, "\(parcel.subject.kind) sent to a coordinator")
       }
@@ -137,7 +134,7 @@ final class CoordinatorLoop {
   }
 
   /// Takes a stranger's first frame, which has to be a hello.
-  private func welcome(_ frame: RawSpan, from peer: PeerID) throws(Defect) {
+  private func admit(_ frame: RawSpan, from peer: PeerID) throws(Defect) {
     let header = try FrameHeader(decoding: frame)
     guard header.subject.kind == .hello, header.chunkBytes == header.totalBytes else {
       throw Defect(.notJoined, "\(header.subject.kind) before a hello")
@@ -145,7 +142,7 @@ final class CoordinatorLoop {
     guard conversations.count < settings.maximumPeers else {
       throw Defect(.full, "there are \(settings.maximumPeers) peers already")
     }
-    let conversation = Conversation(with: peer, settings: settings, membership: membership)
+    let conversation = Conversation(with: peer, settings: settings, session: session)
     guard let parcel = try conversation.receive(frame),
       case .hello(let hello) = try parcel.message()
     else { return }
@@ -167,7 +164,7 @@ final class CoordinatorLoop {
     if let conversation = conversations[peer] {
       _ = conversation.sendAhead(.error(code, "\(defect)"), into: link)
     } else {
-      link.sendToStranger(peer, code, "\(defect)", membership: membership)
+      link.sendToStranger(peer, code, "\(defect)", session: session)
     }
   }
 

@@ -8,7 +8,7 @@ package struct EndpointSettings: Sendable {
   /// Elements in the largest vector that either side may send. A worker that has not been told yet
   /// starts with 0 and calls `WorkerEndpoint.expect(largestVector:)`.
   package var largestVector: Int
-  /// Bytes of payload in a frame, a multiple of 4, at most 1 MiB.
+  /// Bytes of a vector in a frame, a multiple of 4, at most 1 MiB.
   package var chunkBytes = FrameHeader.maximumPayload
   /// Peers that a coordinator takes.
   package var maximumPeers = 1024

@@ -31,6 +31,8 @@ final class Mailbox<Item: Sendable>: Sendable {
     self.capacity = capacity
   }
 
+  var isEmpty: Bool { state.value.items.isEmpty }
+  var isClosed: Bool { state.value.closed }
   var isFull: Bool { state.value.weight >= capacity }
 
   /// Waits for room.
@@ -90,6 +92,12 @@ final class Mailbox<Item: Sendable>: Sendable {
   /// Takes an interruption back that another mailbox has delivered.
   func clearInterrupt() { state.update { $0.interrupted = false } }
 
-  /// Refuses what comes from now on; what is in it can still be taken.
-  func close() { state.update { $0.closed = true } }
+  /// Refuses what comes from now on; what is in it, and `last`, can still be taken.
+  func close(with last: Item? = nil) {
+    state.update { state in
+      guard !state.closed else { return }
+      if let last { state.items.append((last, 0)) }
+      state.closed = true
+    }
+  }
 }

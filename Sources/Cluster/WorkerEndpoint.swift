@@ -42,16 +42,20 @@ package final class WorkerEndpoint: Sendable {
     self.shared = shared
 
     let isReached = shared.wait(until: deadline) { shared -> Bool? in
-      if shared.loss != nil { return false }
-      return shared.isReached ? true : nil
+      if shared.isReached { return true }
+      return shared.loss == nil ? nil : false
     }
     guard isReached == true else {
       let loss = shared.value.loss
       close()
+      let detail =
+        switch loss {
+        case nil: "nobody answered within \(timeout); does the coordinator run, is the port right?"
+        case .disconnected: "somebody listens, but hung up; is it a coordinator of Tutti?"
+        case let loss?: "\(loss)"
+        }
       throw ClusterError(
-        .unavailable, attempt: "join a coordinator", place: address,
-        detail: loss.map { "\($0)" }
-          ?? "nobody answered within \(timeout); does the coordinator run, is the port right?")
+        .unavailable, attempt: "join a coordinator", place: address, detail: detail)
     }
   }
 
@@ -108,10 +112,9 @@ package final class WorkerEndpoint: Sendable {
     orders.interrupt()
   }
 
-  /// Ends the I/O thread and closes the socket. What was sent before has `settings.linger` to leave, twice
-  /// at most. May be called again.
+  /// Ends the I/O thread and closes the socket. What was sent before has `settings.linger` to leave, twice at
+  /// most. May be called again.
   package func close() {
-    orders.post(.close, weight: 0)
     orders.close()
     waker.wake()
     thread.join()

@@ -6,7 +6,6 @@ final class WorkerLoop {
   enum Order: Sendable {
     case send(Parcel)
     case expect(largestVector: Int)
-    case close
   }
 
   /// What both threads look at.
@@ -43,18 +42,20 @@ final class WorkerLoop {
     self.inbox = inbox
     self.orders = orders
     self.shared = shared
-    conversation = Conversation(with: .coordinator, settings: settings, membership: nil)
+    conversation = Conversation(with: .coordinator, settings: settings, session: nil)
   }
 
   func run() {
     var nextBeat = ContinuousClock.now + settings.heartbeat
     while true {
+      if orders.isClosed && closingSince == nil { closingSince = .now }
       // One message at a time: what waits, waits in the mailbox, and there its bound holds.
       while conversation.isIdle, let order = orders.poll() { follow(order) }
       let sending = conversation.pump(into: link)
       if let closingSince {
         let mayLinger = ContinuousClock.now - closingSince < settings.linger
-        if sending == .idle || sending == .unreachable || !mayLinger { break }
+        let isDone = sending == .idle && orders.isEmpty
+        if isDone || sending == .unreachable || !mayLinger { break }
       }
       let inboxIsFull = inbox.isFull || closingSince != nil
       let mayHaveMore = !inboxIsFull && receive()
@@ -70,11 +71,10 @@ final class WorkerLoop {
       if let loss {
         orders.close()
         shared.update { $0.loss = loss }
-        inbox.post(.lost(loss), weight: 0)
-        inbox.close()
+        inbox.close(with: .lost(loss))
         break
       }
-      if sending == .more || mayHaveMore { continue }
+      if sending == .more || mayHaveMore || (sending == .idle && !orders.isEmpty) { continue }
       let retries = sending == .blocked || inboxIsFull
       link.wait(
         forMessages: !inboxIsFull, until: retries ? min(nextBeat, now + Self.retry) : nextBeat)
@@ -86,7 +86,6 @@ final class WorkerLoop {
     switch order {
     case .send(let parcel): conversation.enqueue(parcel)
     case .expect(let largestVector): conversation.largestVector = largestVector
-    case .close: closingSince = .now
     }
   }
 
@@ -111,11 +110,10 @@ final class WorkerLoop {
 
   private func take(_ frame: RawSpan) {
     do throws(Defect) {
-      defer {
-        let gaps = conversation.takeGaps()
-        if gaps > 0 { count(.gap, times: gaps) }
-      }
-      guard let parcel = try conversation.receive(frame) else { return reached() }
+      let received = try conversation.receive(frame)
+      let gaps = conversation.takeGaps()
+      if gaps > 0 { count(.gap, times: gaps) }
+      guard let parcel = received else { return reached() }
       guard parcel.subject.kind.comesFromCoordinator else {
         throw Defect(.direction, "\(parcel.subject.kind) sent to a worker")
       }
@@ -137,11 +135,11 @@ final class WorkerLoop {
   }
 
   private func reached() {
-    guard !isReached, let (run, term) = conversation.membership else { return }
+    guard !isReached, loss == nil, let session = conversation.session else { return }
     isReached = true
     shared.update { shared in
-      shared.run = run
-      shared.term = term
+      shared.run = session.run
+      shared.term = session.term
       shared.isReached = true
     }
   }

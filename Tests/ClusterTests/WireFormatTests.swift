@@ -1,0 +1,125 @@
+import Cluster
+import Testing
+
+@Suite struct WireFormatTests {
+  static let messages: [Message] = [
+    .hello(someHello),
+    .welcome(
+      Welcome(
+        configuration: "a: 1\nb: ü\n", storeFingerprint: "abc", more: ["": "", "k": "v\0=\n"])),
+    .refuse(reason: "the store's features were made with another hop"),
+    .ready(proofHash: .max),
+    .parameters(Parameters(step: 12, values: [1, -0.0, .infinity])),
+    .compute(Compute(step: 9, epoch: 1, stepInEpoch: 2, lanes: 3..<8, clipsInStep: 128)),
+    .partial(Partial(step: 9, node: 4..<8, values: [], parametersHash: 77)),
+    .evaluate(Evaluate(job: 3, split: "validation", clips: 100..<11_774)),
+    .scores(Scores(job: 3, clips: 0..<1, values: [0.5])),
+    .heartbeat(Progress(step: 4, done: 1, total: 16)),
+    .drain, .bye, .error(.malformed, "what?"), .error(ErrorCode(rawValue: 1234), ""),
+  ]
+
+  /// What the frame's bytes say, all in one chunk.
+  static func decode(_ bytes: [UInt8]) throws(Defect) -> (FrameHeader, Message) {
+    let header = try FrameHeader(decoding: bytes.span.bytes)
+    let chunk = Array(bytes[FrameHeader.byteCount...])
+    let payload: Parcel.Payload =
+      switch header.payloadKind {
+      case .bytes: .bytes(chunk)
+      case .floats:
+        .floats(
+          chunk.withUnsafeBytes { chunk in
+            (0..<chunk.count / 4).map {
+              chunk.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self)
+            }
+          })
+      }
+    return (header, try Parcel(subject: header.subject, payload: payload).message())
+  }
+
+  @Test("every message comes back as it was sent", arguments: messages)
+  func roundTrip(message: Message) throws {
+    let run = RunID.random()
+    let (header, decoded) = try Self.decode(frame(message, run: run, term: 5, sequence: 42))
+    #expect(decoded == message)
+    #expect(header.run == run && header.term == 5 && header.sequence == 42)
+  }
+
+  @Test("any one changed, missing or added byte is noticed", arguments: messages)
+  func damage(message: Message) {
+    let good = frame(message, run: .random(), term: 1)
+    for position in good.indices {
+      var bad = good
+      bad[position] ^= UInt8.random(in: 1...255)
+      #expect(throws: Defect.self) { try Self.decode(bad) }
+      #expect(throws: Defect.self) { try Self.decode(Array(good[..<position])) }
+    }
+    #expect(throws: Defect.self) { try Self.decode(good + [0]) }
+  }
+
+  @Test("headers that lie in spite of a right checksum are refused")
+  func lies() throws {
+    let partial = Message.partial(
+      Partial(step: 1, node: 0..<2, values: [1, 2], parametersHash: 0))
+    func defect(_ change: (inout FrameHeader) -> Void) -> Defect.Kind? {
+      do throws(Defect) {
+        _ = try FrameHeader(decoding: frame(partial, change: change).span.bytes)
+        return nil
+      } catch {
+        return error.kind
+      }
+    }
+    #expect(defect { _ in } == nil)
+    #expect(defect { $0.totalBytes = 4 } == .header)
+    #expect(defect { $0.totalBytes = 1 << 40 } == nil)  // the conversation's bound refuses it
+    #expect(defect { $0.totalBytes = 10 } == .header)
+    #expect(defect { $0.chunkOffset = 1 << 40 } == .header)
+    #expect(defect { ($0.chunkOffset, $0.totalBytes) = (2, 12) } == .header)
+    #expect(defect { ($0.chunkOffset, $0.totalBytes) = (.max, .max) } == .header)
+  }
+
+  @Test("payloads that are no such message are refused")
+  func payloads() {
+    let kinds = MessageKind.allCases
+    for kind in kinds {
+      let wantsFloats = [.parameters, .partial, .scores].contains(kind)
+      let wrong = Parcel(
+        subject: Subject(kind: kind), payload: wantsFloats ? .bytes([]) : .floats([1]))
+      #expect(throws: Defect.self) { try wrong.message() }
+    }
+    var generator = Seeded(3)
+    for _ in 0..<20_000 {
+      let count = Int.random(in: 0...64, using: &generator)
+      // Small numbers, so that lengths are often nearly right.
+      let bytes = (0..<count).map { _ in
+        UInt8.random(in: 0...(Bool.random(using: &generator) ? 255 : 3), using: &generator)
+      }
+      let parcel = Parcel(
+        subject: Subject(kind: kinds.randomElement(using: &generator)!), payload: .bytes(bytes))
+      if let message = try? parcel.message(), bytes.count > 0 {
+        // What is understood is understood in full.
+        #expect(Parcel(message).byteCount == bytes.count)
+      }
+    }
+  }
+
+  @Test("random bytes are never a frame")
+  func garbage() {
+    var generator = Seeded(1)
+    for _ in 0..<20_000 {
+      let count = Int.random(in: 0...300, using: &generator)
+      let bytes = (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
+      #expect(throws: Defect.self) { try FrameHeader(decoding: bytes.span.bytes) }
+    }
+  }
+
+  @Test("a run's name is 32 digits and reads back")
+  func runNames() {
+    for run in [.none, .random(), RunID(first: 1, second: .max)] {
+      #expect(run.description.count == 32)
+      #expect(RunID(run.description) == run)
+    }
+    for text in ["", "xyz", String(repeating: "g", count: 32), String(repeating: "+", count: 32)] {
+      #expect(RunID(text) == nil)
+    }
+  }
+}
