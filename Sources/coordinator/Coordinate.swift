@@ -38,8 +38,10 @@ import Training
       "A store made by `tutti prepare` (default: the embedded data set).", valueName: "store"))
   var data: String?
   @Option(
-    help: ArgumentHelp("Folder for the run (default: runs/, named by date).", valueName: "folder"))
-  var run: String?
+    name: .customLong("run"),
+    help: ArgumentHelp(
+      "Folder for the run (default: runs/, named by date).", valueName: "folder"))
+  var folder: String?
   @Option(help: ArgumentHelp("Go on with a run from its newest checkpoint.", valueName: "run"))
   var resume: String?
   @Option(
@@ -72,7 +74,7 @@ import Training
         "--bind \(bind) is reachable from other machines, and this run has no keys: "
           + "--insecure lets whoever reaches the port join, use it in a trusted network only")
     }
-    if run != nil && resume != nil {
+    if folder != nil && resume != nil {
       throw ValidationError("--run names a new run, --resume an old one: give one of them")
     }
   }
@@ -87,7 +89,7 @@ import Training
     let store = try data.map { URL(fileURLWithPath: $0) } ?? Program.embeddedStore()
     var session = RunSession(
       configuration: configuration, store: store, workers: workers + awaited)
-    session.folder = resume ?? run
+    session.folder = resume ?? folder
     session.resumes = resume != nil
     if let bind { session.address = bind }
     let wake = Wake()
