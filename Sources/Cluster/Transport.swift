@@ -27,7 +27,7 @@ package protocol Link: AnyObject {
   func send(to peer: PeerID, byteCount: Int, write: (UnsafeMutableRawBufferPointer) -> Void)
     -> Delivery
 
-  /// Gives the next message, if there is one, to `body`. Never waits.
+  /// Gives the next message, if there is one, to `body`, which may send at once. Never waits.
   func receive(_ body: (PeerID, RawSpan) -> Void) -> Reception
 
   /// Sleeps until a message is there (if `forMessages`), the waker is used, or the deadline has passed.

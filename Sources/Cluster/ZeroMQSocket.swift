@@ -20,12 +20,15 @@ final class ZeroMQContext {
 final class ZeroMQSocket {
   let handle: UnsafeMutableRawPointer
   private let context: ZeroMQContext  // outlives the socket
-  /// libzmq may keep a short message's bytes inside this, so it stays where it is.
-  private let message = UnsafeMutablePointer<zmq_msg_t>.allocate(capacity: 1)
+  // libzmq may keep a short message's bytes inside these, so they stay where they are. Two, because who
+  // looks at a message may answer it at once.
+  private let incoming = UnsafeMutablePointer<zmq_msg_t>.allocate(capacity: 1)
+  private let outgoing = UnsafeMutablePointer<zmq_msg_t>.allocate(capacity: 1)
 
   init(_ context: ZeroMQContext, type: Int32) throws(ClusterError) {
     guard let handle = zmq_socket(context.handle, type) else {
-      message.deallocate()
+      incoming.deallocate()
+      outgoing.deallocate()
       throw zeroMQError("make a socket", at: "ZeroMQ")
     }
     self.handle = handle
@@ -34,7 +37,8 @@ final class ZeroMQSocket {
 
   deinit {
     zmq_close(handle)
-    message.deallocate()
+    incoming.deallocate()
+    outgoing.deallocate()
   }
 
   func set(_ option: Int32, to value: Int) throws(ClusterError) {
@@ -72,12 +76,12 @@ final class ZeroMQSocket {
   func send(
     byteCount: Int, moreFollow: Bool, write: (UnsafeMutableRawBufferPointer) -> Void
   ) -> Delivery {
-    guard zmq_msg_init_size(message, byteCount) == 0 else { return .wouldBlock }
-    write(UnsafeMutableRawBufferPointer(start: zmq_msg_data(message), count: byteCount))
-    while zmq_msg_send(message, handle, ZMQ_DONTWAIT | (moreFollow ? ZMQ_SNDMORE : 0)) < 0 {
+    guard zmq_msg_init_size(outgoing, byteCount) == 0 else { return .wouldBlock }
+    write(UnsafeMutableRawBufferPointer(start: zmq_msg_data(outgoing), count: byteCount))
+    while zmq_msg_send(outgoing, handle, ZMQ_DONTWAIT | (moreFollow ? ZMQ_SNDMORE : 0)) < 0 {
       let failure = zmq_errno()
       if failure == EINTR { continue }
-      zmq_msg_close(message)
+      zmq_msg_close(outgoing)
       return failure == EAGAIN ? .wouldBlock : .unreachable
     }
     return .sent
@@ -87,13 +91,13 @@ final class ZeroMQSocket {
   ///
   /// - Returns: whether more parts follow; nil if nothing was there
   func receive(_ body: (_ part: UnsafeRawBufferPointer, _ moreFollow: Bool) -> Void) -> Bool? {
-    zmq_msg_init(message)
-    defer { zmq_msg_close(message) }
-    while zmq_msg_recv(message, handle, ZMQ_DONTWAIT) < 0 {
+    zmq_msg_init(incoming)
+    defer { zmq_msg_close(incoming) }
+    while zmq_msg_recv(incoming, handle, ZMQ_DONTWAIT) < 0 {
       guard zmq_errno() == EINTR else { return nil }
     }
-    let more = zmq_msg_more(message) != 0
-    body(UnsafeRawBufferPointer(start: zmq_msg_data(message), count: zmq_msg_size(message)), more)
+    let more = zmq_msg_more(incoming) != 0
+    body(UnsafeRawBufferPointer(start: zmq_msg_data(incoming), count: zmq_msg_size(incoming)), more)
     return more
   }
 
