@@ -158,27 +158,76 @@ package struct ChannelBlock {
     }
   }
 
-  /// The largest or smallest value of each window, and which it was; the first among equals.
+  /// The largest or smallest value of each window, and which it was; the first among equals. NaN wins
+  /// over whatever comes before or after it, so that it is seen downstream.
+  ///
+  /// Eight windows at a time: first down the columns, in vectors, then along each window.
   private func choose(
     _ x: Pointer, largest: Bool, into y: Pointer, _ chosen: UnsafeMutablePointer<UInt8>
   ) {
     let sign: Float = largest ? 1 : -1
-    forEachWindow { w, start in
-      var best = x[start] * sign
-      var choice = 0
-      for i in 0..<poolF {
-        let row = x + start + i * frames
-        for j in 0..<poolT {
-          let value = row[j] * sign
-          // NaN wins over whatever comes before or after it, so that it is seen downstream
-          let better = value > best || value != value
-          best = better ? value : best
-          choice = better ? i &* poolT &+ j : choice
+    let block = 8 * poolT
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: block) { tops in
+      withUnsafeTemporaryAllocation(of: Int32.self, capacity: block) { rows in
+        guard let top = tops.baseAddress, let row = rows.baseAddress else { return }
+        for f in 0..<outF {
+          for first in stride(from: 0, to: outT, by: 8) {
+            let count = min(8, outT - first)
+            descend(x + f * poolF * frames + first * poolT, count * poolT, sign, top, row)
+            for w in 0..<count {
+              let (best, choice) = along(top + w * poolT, row + w * poolT)
+              y[f * outT + first + w] = best * sign
+              chosen[f * outT + first + w] = UInt8(truncatingIfNeeded: choice)
+            }
+          }
         }
       }
-      y[w] = best * sign
-      chosen[w] = UInt8(truncatingIfNeeded: choice)
     }
+  }
+
+  /// The best of each column's `poolF` values, times `sign`, and its row.
+  @inline(__always) private func descend(
+    _ x: Pointer, _ columns: Int, _ sign: Float, _ top: Pointer,
+    _ row: UnsafeMutablePointer<Int32>
+  ) {
+    var t = 0
+    while t &+ 8 <= columns {
+      var best = Vector(loading: x, t) * splat(sign)
+      var rows = Integers.zero
+      for i in 1..<max(poolF, 1) {
+        let value = Vector(loading: x, t &+ i &* frames) * splat(sign)
+        let better = (value .> best) .| (value .!= value)
+        best.replace(with: value, where: better)
+        rows.replace(with: Int32(truncatingIfNeeded: i), where: better)
+      }
+      best.store(top, t)
+      UnsafeMutableRawPointer(row + t).storeBytes(of: rows, as: Integers.self)
+      t &+= 8
+    }
+    while t < columns {
+      (top[t], row[t]) = (x[t] * sign, 0)
+      for i in 1..<max(poolF, 1) {
+        let value = x[t &+ i &* frames] * sign
+        if value > top[t] || value != value { (top[t], row[t]) = (value, Int32(i)) }
+      }
+      t &+= 1
+    }
+  }
+
+  /// The best of a window's columns, and its place in the window: the first among equals, row by row.
+  @inline(__always) private func along(
+    _ top: Pointer, _ row: UnsafeMutablePointer<Int32>
+  ) -> (Float, Int) {
+    var best = top[0]
+    var choice = Int(row[0]) &* poolT
+    for j in 1..<max(poolT, 1) {
+      let value = top[j]
+      let place = Int(row[j]) &* poolT &+ j
+      let better = value > best || value != value || (value == best && place < choice)
+      best = better ? value : best
+      choice = better ? place : choice
+    }
+    return (best, choice)
   }
 
   private func average(_ x: Pointer, _ scale: Float, _ shift: Float, into y: Pointer) {
