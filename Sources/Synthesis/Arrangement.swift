@@ -18,7 +18,12 @@ extension Score {
         let passage = Passage(
           beat: beat + span * meter.beatsPerChord, beats: meter.beatsPerChord,
           chord: chords[bar * spansPerBar + span], key: key, clock: clock)
-        accompaniment += passage.notes(plan.pattern, isLow: plan.accompaniment == .electricGuitar)
+        let isLow = plan.accompaniment == .electricGuitar
+        accompaniment += passage.notes(plan.pattern, isLow: isLow).map { note in
+          var note = note
+          if plan.touch == .crisp { note.duration *= 0.6 }
+          return note
+        }
         if let player = plan.bass { bass += passage.bass(of: plan.style, player) }
       }
       if let drums = plan.drums {
@@ -44,8 +49,8 @@ extension Score {
       if let degree = note.degree {
         let pitch = key.pitch(degree, alteration: note.alteration) + plan.lead.register
         let accent: Float = tick % (Tune.ticksPerBeat * 2) == 0 ? 0.9 : 0.75
-        lead.append(
-          Note(start: start, duration: (end - start) * 0.95, pitch: pitch, velocity: accent))
+        let held = (end - start) * plan.touch.held
+        lead.append(Note(start: start, duration: held, pitch: pitch, velocity: accent))
       }
       tick += note.ticks
     }

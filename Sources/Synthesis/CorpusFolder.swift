@@ -28,8 +28,10 @@ struct CorpusFolder: ~Copyable {
   /// Says in the marker what is being made, and clears away what an earlier corpus left.
   func begin(_ text: String) throws(SynthesisError) {
     let markerPath = "\(path)/\(Self.markerName)"
-    guard ftruncate(marker, 0) == 0 else { throw Self.systemError("write", markerPath) }
     try Self.write(Array(text.utf8), to: marker, markerPath)
+    guard ftruncate(marker, off_t(text.utf8.count)) == 0 else {
+      throw Self.systemError("write", markerPath)
+    }
     try Self.remove("\(path)/\(Self.tagsName)")
     try Self.makeDirectory("\(path)/\(Self.clipsName)")
     try clear()
@@ -97,7 +99,9 @@ extension CorpusFolder {
   ) throws(SynthesisError) {
     var done = 0
     while done < bytes.count {
-      let count = bytes.withUnsafeBytes { Glibc.write(file, $0.baseAddress! + done, $0.count - done) }
+      let count = bytes.withUnsafeBytes {
+        Glibc.write(file, $0.baseAddress! + done, $0.count - done)
+      }
       if count < 0, errno == EINTR { continue }
       guard count > 0 else { throw systemError("write", path) }
       done += count
