@@ -108,10 +108,18 @@ extension CorpusFolder {
     }
   }
 
+  /// Makes the folder, and those above it, where they do not exist.
   private static func makeDirectory(_ path: String) throws(SynthesisError) {
-    do {
-      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    } catch {
+    let above = (path as NSString).deletingLastPathComponent
+    if !path.isEmpty, !above.isEmpty, above != path, access(above, F_OK) != 0, errno == ENOENT {
+      try makeDirectory(above)
+    }
+    if mkdir(path, 0o777) == 0 { return }
+    guard errno == EEXIST else { throw systemError("make the folder", path) }
+    var status = stat()
+    guard stat(path, &status) == 0 else { throw systemError("make the folder", path) }
+    guard status.st_mode & S_IFMT == S_IFDIR else {
+      errno = ENOTDIR
       throw systemError("make the folder", path)
     }
     guard access(path, W_OK | X_OK) == 0 else { throw systemError("write to the folder", path) }

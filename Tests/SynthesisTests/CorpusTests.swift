@@ -76,11 +76,17 @@ struct CorpusTests {
     #expect(code { try make() } == .busy)
   }
 
-  @Test("a file in the place of the folder is refused")
+  @Test("a file in the place of the folder, or above it, is refused with the reason")
   func notAFolder() throws {
     defer { try? FileManager.default.removeItem(at: folder) }
     try Data([1]).write(to: folder)
-    #expect(code { try make() } == .notWritable)
+    for path in [folder.path, "\(folder.path)/inner/most"] {
+      let error = #expect(throws: SynthesisError.self) {
+        try synthesize(into: path, clips: 60, seed: 7, threads: 1) { _ in }
+      }
+      #expect(error?.code == .notWritable)
+      #expect(error?.description.contains("Not a directory") == true)
+    }
   }
 
   @Test("too few clips are refused before anything is written")
