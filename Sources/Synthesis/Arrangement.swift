@@ -1,7 +1,7 @@
 /// Turns a plan into a score: the tune from some bar on, over and over, with chords, bass and drums.
 
 extension Score {
-  /// - Parameter seconds: how long the clip lasts; notes that begin later are left out
+  /// - Parameter seconds: how long the clip lasts; notes that begin later, or before the clip does, are left out
   init(_ plan: ClipPlan, seconds: Double, seed: UInt64) {
     var random = RandomSource(seed: seed, purpose: .arrangement, index: plan.index)
     let clock = BeatClock(plan, shift: random.uniform(-0.4...0))
@@ -18,7 +18,12 @@ extension Score {
         let passage = Passage(
           beat: beat + span * meter.beatsPerChord, beats: meter.beatsPerChord,
           chord: chords[bar * spansPerBar + span], key: key, clock: clock)
-        accompaniment += passage.notes(plan.pattern, isLow: plan.accompaniment == .electricGuitar)
+        let isLow = plan.accompaniment == .electricGuitar
+        accompaniment += passage.notes(plan.pattern, isLow: isLow).map { note in
+          var note = note
+          if plan.touch == .crisp { note.duration *= 0.6 }
+          return note
+        }
         if let player = plan.bass { bass += passage.bass(of: plan.style, player) }
       }
       if let drums = plan.drums {
@@ -44,8 +49,8 @@ extension Score {
       if let degree = note.degree {
         let pitch = key.pitch(degree, alteration: note.alteration) + plan.lead.register
         let accent: Float = tick % (Tune.ticksPerBeat * 2) == 0 ? 0.9 : 0.75
-        lead.append(
-          Note(start: start, duration: (end - start) * 0.95, pitch: pitch, velocity: accent))
+        let held = (end - start) * plan.touch.held
+        lead.append(Note(start: start, duration: held, pitch: pitch, velocity: accent))
       }
       tick += note.ticks
     }
@@ -57,21 +62,21 @@ extension Score {
   ) {
     let spread = precisely ? 0.001 : 0.009
     func vary(_ notes: inout [Note]) {
+      notes.removeAll { $0.start < 0 || $0.start >= seconds }
       for place in notes.indices {
         notes[place].start = max(0, notes[place].start + random.uniform(-spread...spread))
         notes[place].velocity *= Float(random.uniform(0.82...1.0))
       }
-      notes.removeAll { $0.start >= seconds }
     }
     vary(&lead)
     vary(&accompaniment)
     vary(&bass)
+    strokes.removeAll { $0.start < 0 || $0.start >= seconds }
     for place in strokes.indices {
       let start = strokes[place].start + random.uniform(-spread...spread) / 2
       strokes[place].start = max(0, start)
       strokes[place].velocity *= Float(random.uniform(0.8...1.0))
     }
-    strokes.removeAll { $0.start >= seconds }
   }
 }
 

@@ -14,6 +14,7 @@ package struct ClipPlan: Equatable, Sendable {
   /// Felt beats: quarters, or, in 6/8, pairs of eighths.
   package var beatsPerMinute: Double
   package var isSwung: Bool
+  package var touch: Touch
   /// MIDI note of the tonic in the middle of the keyboard.
   package var tonic: Int
   package var lead: Instrument
@@ -33,6 +34,7 @@ package struct ClipPlan: Equatable, Sendable {
     mode = random.chance(0.75) ? tune.mode : tune.mode == .major ? .minor : .major
     beatsPerMinute = random.uniform(table.beatsPerMinute)
     isSwung = random.chance(table.swing)
+    touch = random.pick(Self.touches(mode, beatsPerMinute))
     tonic = 55 + random.index(below: 12)
     lead = random.pick(table.leads)
     accompaniment = random.pick(table.accompaniments)
@@ -41,6 +43,19 @@ package struct ClipPlan: Equatable, Sendable {
     drums = random.pick(table.drums)
     production = random.pick(table.productions)
   }
+
+  /// Fast major tunes are mostly played crisply, and slow minor ones softly, but nobody has to.
+  private static func touches(
+    _ mode: Mode, _ beatsPerMinute: Double
+  ) -> [(Touch, weight: Double)] {
+    if mode == .major, beatsPerMinute >= fast { return [(.crisp, 6), (.plain, 3), (.soft, 1)] }
+    if mode == .minor, beatsPerMinute < slow { return [(.crisp, 1), (.plain, 3), (.soft, 6)] }
+    return [(.crisp, 2), (.plain, 6), (.soft, 2)]
+  }
+
+  /// Felt beats a minute from which on a clip is fast, and below which it is slow.
+  static let fast = 118.0
+  static let slow = 96.0
 
   package var players: [Instrument] { [lead, accompaniment] + (bass.map { [$0] } ?? []) }
 

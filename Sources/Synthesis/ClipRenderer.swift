@@ -21,6 +21,7 @@ package enum ClipRenderer {
     add(track(plan.lead, score.lead, &random), decibels: -2...2)
     add(track(plan.accompaniment, score.accompaniment, &random), decibels: -6 ... -1)
     if let bass = plan.bass { add(track(bass, score.bass, &random), decibels: -7 ... -2) }
+    Filter.highShelf(1_600, decibels: plan.touch.treble).apply(to: &mix)
     if plan.drums != nil {
       var drums = Sound(count: sampleCount)
       DrumKit(random: &random).play(score.strokes, into: &drums)
@@ -32,10 +33,20 @@ package enum ClipRenderer {
     return mix.samples
   }
 
+  /// One long note of an instrument, dry, of no particular loudness.
+  package static func tone(
+    _ instrument: Instrument, pitch: Int, seconds: Double, seed: UInt64
+  ) -> [Float] {
+    var random = RandomSource(seed: seed, purpose: .sound)
+    let note = Note(start: 0, duration: seconds, pitch: pitch, velocity: 1)
+    return track(instrument, [note], count: Sound.index(seconds: seconds), &random).samples
+  }
+
   private static func track(
-    _ instrument: Instrument, _ notes: [Note], _ random: inout RandomSource
+    _ instrument: Instrument, _ notes: [Note], count: Int = sampleCount,
+    _ random: inout RandomSource
   ) -> Sound {
-    var sound = Sound(count: sampleCount)
+    var sound = Sound(count: count)
     if let timbre = instrument.timbre {
       var oscillator = Oscillator(timbre, random: &random)
       oscillator.play(notes, into: &sound, random: &random)

@@ -28,8 +28,10 @@ struct CorpusFolder: ~Copyable {
   /// Says in the marker what is being made, and clears away what an earlier corpus left.
   func begin(_ text: String) throws(SynthesisError) {
     let markerPath = "\(path)/\(Self.markerName)"
-    guard ftruncate(marker, 0) == 0 else { throw Self.systemError("write", markerPath) }
     try Self.write(Array(text.utf8), to: marker, markerPath)
+    guard ftruncate(marker, off_t(text.utf8.count)) == 0 else {
+      throw Self.systemError("write", markerPath)
+    }
     try Self.remove("\(path)/\(Self.tagsName)")
     try Self.makeDirectory("\(path)/\(Self.clipsName)")
     try clear()
@@ -97,17 +99,27 @@ extension CorpusFolder {
   ) throws(SynthesisError) {
     var done = 0
     while done < bytes.count {
-      let count = bytes.withUnsafeBytes { Glibc.write(file, $0.baseAddress! + done, $0.count - done) }
+      let count = bytes.withUnsafeBytes {
+        Glibc.write(file, $0.baseAddress! + done, $0.count - done)
+      }
       if count < 0, errno == EINTR { continue }
       guard count > 0 else { throw systemError("write", path) }
       done += count
     }
   }
 
+  /// Makes the folder, and those above it, where they do not exist.
   private static func makeDirectory(_ path: String) throws(SynthesisError) {
-    do {
-      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    } catch {
+    let above = (path as NSString).deletingLastPathComponent
+    if !path.isEmpty, !above.isEmpty, above != path, access(above, F_OK) != 0, errno == ENOENT {
+      try makeDirectory(above)
+    }
+    if mkdir(path, 0o777) == 0 { return }
+    guard errno == EEXIST else { throw systemError("make the folder", path) }
+    var status = stat()
+    guard stat(path, &status) == 0 else { throw systemError("make the folder", path) }
+    guard status.st_mode & S_IFMT == S_IFDIR else {
+      errno = ENOTDIR
       throw systemError("make the folder", path)
     }
     guard access(path, W_OK | X_OK) == 0 else { throw systemError("write to the folder", path) }

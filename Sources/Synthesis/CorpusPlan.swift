@@ -3,18 +3,18 @@
 /// Tunes are dealt to the splits first, and clips to the tunes of their split, so a network cannot
 /// score by recognising a melody. Styles are dealt by their shares within each split. What is left to
 /// chance is drawn again until the plan is fit for training: each tag present and absent in every
-/// split, and no tag a copy of another.
+/// split, nowhere less than half as often as in the whole, and no tag a copy of another.
 package struct CorpusPlan: Sendable {
   package let clips: [ClipPlan]
   package let seed: UInt64
 
   /// In fewer clips, some tag is almost sure to be missing in a split.
-  package static let minimumClips = 80
+  package static let minimumClips = 60
   /// Tags of one clip.
   package static let tagsPerClip = 3...6
   /// Bound of the correlation (phi) of two tags over the corpus.
   package static let highestCorrelation = 0.8
-  private static let attempts = 2_000
+  private static let attempts = 5_000
 
   /// - Throws: `SynthesisError` `.tooFewClips` below `minimumClips`, or if no fit plan was found
   package init(clips count: Int, seed: UInt64) throws(SynthesisError) {
@@ -84,10 +84,13 @@ extension CorpusPlan {
   private static func isFit(_ clips: [ClipPlan]) -> Bool {
     let columns = TagRule.all.map { rule in clips.map(rule.holds) }
     for column in columns {
+      let share = Double(column.count { $0 }) / Double(clips.count)
       for split in Split.allCases {
         let inSplit = clips.indices.filter { clips[$0].split == split }
         let present = inSplit.count { column[$0] }
-        guard present > 0, present < inSplit.count else { return false }
+        guard present > 0, present < inSplit.count,
+          Double(present) >= share * Double(inSplit.count) / 2
+        else { return false }
       }
     }
     for (place, column) in columns.enumerated() {

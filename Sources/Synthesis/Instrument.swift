@@ -28,6 +28,33 @@ package enum Drums: String, Sendable, CaseIterable {
   }
 }
 
+/// How the players touch their instruments.
+package enum Touch: String, Sendable, CaseIterable {
+  /// Bound notes, little treble.
+  case soft
+  case plain
+  /// Short notes, much treble.
+  case crisp
+
+  /// Part of its written length that a note is held.
+  var held: Double {
+    switch self {
+    case .soft: 1.05
+    case .plain: 0.92
+    case .crisp: 0.4
+    }
+  }
+
+  /// Decibels added to the treble of all but the drums.
+  var treble: Double {
+    switch self {
+    case .soft: -10
+    case .plain: 0
+    case .crisp: 7
+    }
+  }
+}
+
 /// How the accompanying instrument plays its chords.
 package enum Pattern: String, Sendable, CaseIterable {
   /// The whole chord for as long as it lasts.

@@ -61,8 +61,8 @@ struct Oscillator {
             let vibrato = timbre.vibratoCents * wave * min(1, age / 0.4)
             let increment = UInt32(
               hertz * Elementary.exp2(vibrato / 1_200) / Sound.rate * 0x1p32)
-            let target =
-              gain * envelope.advance(next - position) * Float(1 - timbre.tremolo * (0.5 + wave / 2))
+            let swell = Float(1 - timbre.tremolo * (0.5 + wave / 2))
+            let target = gain * swell * envelope.advance(next - position)
             let step = (target - level) / Float(next - position)
             let mellow = envelope.mellow
             for i in position..<next {

@@ -6,7 +6,7 @@ extension Production {
     let hall = style == .ambient || style == .classical
     let seconds = hall ? random.uniform(1.2...2.6) : random.uniform(0.3...1.0)
     sound.reverberate(seconds: seconds, gain: Float(random.uniform(hall ? 0.2...0.7 : 0...0.3)))
-    Filter.highShelf(random.uniform(1_500...3_000), decibels: random.uniform(-4...4))
+    Filter.highShelf(random.uniform(1_500...3_000), decibels: random.uniform(-3...3))
       .apply(to: &sound)
 
     switch self {
@@ -28,7 +28,7 @@ extension Production {
       sound = sound.wavering(seconds: 0.004, depth: 0.0012, hertz: 0.7, phase: random.unit())
       hiss(&sound, decibels: random.uniform(-46 ... -36), &random)
       let high = random.uniform(3_000...4_300)
-      Filter.lowPass(high).apply(to: &sound)
+      for _ in 0..<2 { Filter.lowPass(high).apply(to: &sound) }
     case .digital:
       let chorus = sound.wavering(
         seconds: 0.011, depth: 0.004, hertz: random.uniform(0.5...0.9), phase: random.unit())

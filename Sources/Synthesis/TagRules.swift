@@ -3,8 +3,8 @@
 /// | category | tag | holds if |
 /// |---|---|---|
 /// | genre | folk, rock, dance, jazz, classical, ambient | the clip was arranged in that style |
-/// | mood | happy | major key, 104 felt beats a minute or more |
-/// | mood | sad | minor key, fewer than 112 felt beats a minute |
+/// | mood | happy | two of: major key; 118 felt beats a minute or more; crisp touch |
+/// | mood | sad | two of: minor key; fewer than 96 felt beats a minute; soft touch |
 /// | mood | calm | fewer than 4 onsets a second |
 /// | mood | energetic | 7.5 onsets a second or more |
 /// | instrument | piano, organ, strings, flute, voice | it plays melody, chords or bass |
@@ -30,8 +30,12 @@ package struct TagRule: Sendable {
 
   package static let all: [TagRule] =
     Style.allCases.map { style in TagRule(.genre, style.rawValue) { $0.style == style } } + [
-      TagRule(.mood, "happy") { $0.mode == .major && $0.beatsPerMinute >= 104 },
-      TagRule(.mood, "sad") { $0.mode == .minor && $0.beatsPerMinute < 112 },
+      TagRule(.mood, "happy") {
+        twoOf($0.mode == .major, $0.beatsPerMinute >= ClipPlan.fast, $0.touch == .crisp)
+      },
+      TagRule(.mood, "sad") {
+        twoOf($0.mode == .minor, $0.beatsPerMinute < ClipPlan.slow, $0.touch == .soft)
+      },
       TagRule(.mood, "calm") { $0.onsetsPerSecond < 4 },
       TagRule(.mood, "energetic") { $0.onsetsPerSecond >= 7.5 },
       TagRule(.instrument, "piano") { $0.players.contains(.piano) },
@@ -47,4 +51,6 @@ package struct TagRule: Sendable {
       TagRule(.era, "60s") { $0.production == .tape },
       TagRule(.era, "80s") { $0.production == .digital },
     ]
+
+  private static func twoOf(_ signs: Bool...) -> Bool { signs.count { $0 } >= 2 }
 }

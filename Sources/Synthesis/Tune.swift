@@ -15,7 +15,7 @@ package enum Mode: String, Sendable, CaseIterable {
   }
 
   /// Semitones above the tonic of any degree: 7 is an octave above 0, and −7 one below.
-  func semitones(degree: Int) -> Int {
+  package func semitones(degree: Int) -> Int {
     let octave = degree >= 0 ? degree / 7 : -((6 - degree) / 7)
     return semitones[degree - 7 * octave] + 12 * octave
   }

@@ -67,7 +67,7 @@ extension Tune {
 
 extension TuneNote {
   /// Reads one word; nil if it is not a note.
-  init?(_ word: some StringProtocol) {
+  package init?(_ word: some StringProtocol) {
     var rest = Array(word.utf8)[...]
     func count(_ mark: Character) -> Int {
       let run = rest.prefix { $0 == mark.asciiValue }
