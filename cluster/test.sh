@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands: installs, checks the format, builds without warnings
+# and with honest arrows between modules, runs all tests (in release: the kernels are hopeless in debug).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. cluster/setup.sh
+
+swift format lint --strict --recursive Package.swift Sources Tests
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+swift build -c release --build-tests --explicit-target-dependency-import-check error 2>&1 | tee "$log"
+if grep -E '(^|[[:space:]])warning: ' "$log"; then
+  echo 'test: the build has warnings, see above' >&2
+  exit 1
+fi
+
+swift test -c release --skip-build --disable-xctest "$@"
