@@ -129,7 +129,8 @@ package final class Coordinator {
     }
     let outcome = RunOutcome(
       folder: folder.path, best: state.stopping.best, test: test?.ranking, position: state.position)
-    try report.end(outcome, tags: store.tags)
+    try report.end(outcome)
+    try folder.writeReport(tags: store.tags)
     return outcome
   }
 

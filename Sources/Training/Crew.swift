@@ -35,13 +35,16 @@ package final class Crew {
   /// Waits until `count` workers are ready, and gives each its lanes.
   package func gather(_ count: Int) throws {
     while membership.ready.count < count {
-      try next(joined: { peer, hello in
-        try self.admit(peer, hello, hasRoom: self.membership.members.count < count)
-      }) { peer, message in
-        guard case .ready = message else { return }
-        membership.set(.ready, for: peer)
-        announce("worker \(name(of: peer)) is ready (\(membership.ready.count) of \(count))")
-      }
+      try next(
+        joined: { peer, hello in
+          try admit(peer, hello, hasRoom: membership.members.count < count)
+        },
+        handle: { peer, message in
+          guard case .ready = message else { return }
+          membership.set(.ready, for: peer)
+          announce(
+            "worker \(name(of: peer)) is ready (\(membership.ready.count) of \(count))")
+        })
     }
     membership.assign()
     for spare in membership.spares {
@@ -136,16 +139,19 @@ package final class Crew {
   /// Set from outside, before `endpoint.interrupt()`: why nothing more should be waited for.
   package var interruption: () -> (any Error)? = { nil }
 
+  /// Waits for one event while the run goes on; who joins now comes too late.
+  private func next(_ handle: (PeerID, Message) throws -> Void) throws {
+    try next(joined: { try admit($0, $1, hasRoom: false) }, handle: handle)
+  }
+
   /// Waits for one event and deals with it; `handle` gets the messages that are part of the work.
   private func next(
-    joined: ((PeerID, Hello) throws -> Void)? = nil,
-    _ handle: (PeerID, Message) throws -> Void
+    joined: (PeerID, Hello) throws -> Void, handle: (PeerID, Message) throws -> Void
   ) throws {
     if let reason = interruption() { throw reason }
     switch try endpoint.nextEvent() {
     case nil, .interrupted: break
-    case .joined(let peer, let hello):
-      if let joined { try joined(peer, hello) } else { try admit(peer, hello, hasRoom: false) }
+    case .joined(let peer, let hello): try joined(peer, hello)
     case .message(let peer, .error(_, let text)):
       throw TrainingError(.unavailable, "worker \(name(of: peer)) cannot go on: \(text)")
     case .message(let peer, .bye), .message(let peer, .drain):

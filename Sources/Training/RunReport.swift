@@ -66,7 +66,7 @@ package final class RunReport {
         ]))
   }
 
-  package func end(_ outcome: RunOutcome, tags: [String]) throws {
+  package func end(_ outcome: RunOutcome) throws {
     progress.finish()
     try log.append(
       LogRecord(
