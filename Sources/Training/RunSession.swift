@@ -55,9 +55,16 @@ package struct RunSession {
       log: try folder.log(after: state.position.step), progress: progress)
 
     let count = network.weightCount + 1
-    let endpoint = try CoordinatorEndpoint(
-      listeningAt: address, over: transport, run: term.run,
-      term: term.number, settings: EndpointSettings(largestVector: count))
+    let endpoint: CoordinatorEndpoint
+    do {
+      endpoint = try CoordinatorEndpoint(
+        listeningAt: address, over: transport, run: term.run, term: term.number,
+        settings: EndpointSettings(largestVector: count))
+    } catch {
+      // A mistaken port must not take the run's name.
+      if !resumes { folder.discard() }
+      throw error
+    }
     defer { endpoint.close() }
     let crew = Crew(
       endpoint, lanes: configuration.training.lanes, contributionCount: count,
