@@ -40,6 +40,7 @@ package struct RunSession {
   /// - Throws: whatever ends the run early; its state is then saved
   package func run(trouble: @escaping @Sendable () -> String? = { nil }) throws -> RunOutcome {
     let store = try Store(store)
+    try configuration.requireFeatures(of: store)
     let network = try configuration.network(for: store)
     let schedule = configuration.schedule(for: store)
     let state = RunState(network, configuration, stepsPerEpoch: schedule.stepsPerEpoch)

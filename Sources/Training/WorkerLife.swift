@@ -34,6 +34,9 @@ package struct WorkerLife {
   package func serve(_ endpoint: WorkerEndpoint) throws {
     do {
       try work(endpoint)
+    } catch let error as ClusterError where error.code == .closed {
+      // The coordinator is gone; perhaps it has said goodbye before.
+      while true { if case .bye = try receive(endpoint) { return } }
     } catch let error as ClusterError where error.code == .interrupted {
       try? endpoint.send(.bye)
       throw Self.interrupted

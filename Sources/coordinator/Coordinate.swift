@@ -55,7 +55,14 @@ import Training
   )
   var insecure = false
 
-  func validate() throws {
+  func run() throws {
+    try check()
+    Program.run { try train() }
+  }
+
+  /// Not `validate()`, which would speak before the parser does: of missing workers when `--workers`
+  /// is misspelt.
+  private func check() throws {
     guard workers >= 0, awaited >= 0, workers + awaited > 0 else {
       throw ValidationError(
         "a run needs at least one worker: --workers 4 starts four here, --await 4 waits for four")
@@ -77,10 +84,6 @@ import Training
     if folder != nil && resume != nil {
       throw ValidationError("--run names a new run, --resume an old one: give one of them")
     }
-  }
-
-  func run() throws {
-    Program.run { try train() }
   }
 
   private func train() throws {

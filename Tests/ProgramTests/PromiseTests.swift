@@ -101,6 +101,75 @@ struct PromiseTests {
     try resume(workers: 2)
   }
 
+  @Test("a damaged checkpoint is passed over, loudly, and the run goes on to the same bytes")
+  func damagedCheckpoint() throws {
+    try Files.copy(material.reference.run, to: run)
+    let newest = run + "/checkpoints/step-0000028.safetensors"
+    try Files.flipBit(of: newest, at: -5)
+    let ending = try Program.run("coordinator", material.resuming(run, "--workers", "1"))
+    #expect(ending.code == 0, "\(ending.errors)")
+    #expect(
+      ending.errors.split(separator: "\n").contains {
+        $0.hasPrefix("warning: ") && $0.contains(newest) && $0.contains("falling back")
+      }, "\(ending.errors)")
+    #expect(ending.errors.contains("after step 27"))
+    try expectReference()
+  }
+
+  @Test("a finished run that is resumed stays what it is")
+  func finishedRun() throws {
+    try Files.copy(material.reference.run, to: run)
+    try resume(workers: 1)
+  }
+
+  @Test("a run that is made longer ends as if it had been long from the start")
+  func longerRun() throws {
+    let short = try Program.run(
+      "coordinator", material.training(run, "--workers", "1", "--set", "training.epochs=2"))
+    #expect(short.code == 0, "\(short.errors)")
+    let long = try Program.run(
+      "coordinator",
+      material.resuming(run, "--workers", "2", "--set", "training.epochs=\(Material.epochs)"))
+    #expect(long.code == 0, "\(long.errors)")
+    #expect(try digest(run + "/last.safetensors") == material.reference.last)
+    #expect(try digest(run + "/best.safetensors") == material.reference.best)
+  }
+
+  @Test("two coordinators cannot write one run")
+  func twoCoordinators() throws {
+    let waiting = material.training(run, "--bind", "tcp://127.0.0.1:0", "--await", "1")
+    try Program.start("coordinator", waiting) { first in
+      try first.wait(for: "its run") { first.errors.contains("waiting for 1 worker") }
+      let second = try Program.run("coordinator", material.resuming(run, "--workers", "1"))
+      #expect(second.code == 69)
+      #expect(second.lastError.contains("\(run) is being written by another coordinator"))
+      #expect(!first.hasEnded)
+    }
+  }
+
+  @Test(
+    "a full disk ends the run; with space again it goes on to the same bytes",
+    .enabled(if: SmallDisk.canBeMade, "only root can mount a disk of a hundred kilobytes"))
+  func fullDisk() throws {
+    let disk = try SmallDisk(kilobytes: 96)
+    let run = disk.path + "/run"
+    let training = material.training(
+      run, "--workers", "1", "--set", "training.keepCheckpoints=1000", "--set",
+      "training.checkpointEvery=1 step")
+    let ending = try Program.run("coordinator", training, seconds: 20)
+    #expect(ending.code == 69)
+    #expect(ending.lastError.contains(run))
+    #expect(ending.lastError.contains("No space left on device; free some space there"))
+    let saved = try Program.run("tutti", ["inspect", run])
+    #expect(saved.code == 0, "\(saved.errors)")
+    #expect(!(try Files.names(in: run + "/checkpoints")).contains { !$0.hasPrefix("step-") })
+
+    try disk.grow(kilobytes: 4096)
+    let resumed = try Program.run("coordinator", material.resuming(run, "--workers", "1"))
+    #expect(resumed.code == 0, "\(resumed.errors)")
+    #expect(try digest(run + "/last.safetensors") == material.reference.last)
+  }
+
   // MARK: Steps of these tests
 
   private func waitForStep(_ count: Int, of coordinator: Program) throws {

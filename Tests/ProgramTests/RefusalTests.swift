@@ -171,7 +171,7 @@ extension Refusal {
       try Files.write(Data([0x61, 0xFF, 0xFE, 0x3A]), to: $0.folder / "wrong.yaml")
       return ["--config", $0.folder / "wrong.yaml", "--run", $0.run, "--workers", "1"]
     },
-    Refusal("a configuration that is not YAML", "coordinator", 65, says: "wrong.yaml:2", "YAML") {
+    Refusal("a configuration that is not YAML", "coordinator", 65, says: "wrong.yaml:3", "YAML") {
       try Files.write("model:\n  network: [crnn\n", to: $0.folder / "wrong.yaml")
       return ["--config", $0.folder / "wrong.yaml", "--run", $0.run, "--workers", "1"]
     },
@@ -226,8 +226,15 @@ extension Refusal {
       ]
     },
     Refusal(
-      "features of other settings", "coordinator", 65, says: "hopLength", "256", "512"
-    ) { $0.training("--set", "features.hopLength=512") },
+      "features of other settings", "coordinator", 65, says: "features.hopLength is 512",
+      "made with hopLength 256"
+    ) {
+      // The first is what the store has.
+      $0.training("--set", "features.sampleRateHz=12000", "--set", "features.hopLength=512")
+    },
+    Refusal("more lanes than clips", "coordinator", 65, says: "training.lanes", "29", "28 clips") {
+      $0.training("--set", "training.lanes=29")
+    },
     Refusal("a file for a store", "tutti", 65, says: "tiny.yaml") {
       ["evaluate", "--model", $0.material.reference.run + "/best.safetensors", "--data",
         $0.material.configuration,
@@ -360,6 +367,17 @@ extension Refusal {
     },
     Refusal("going on with another store", "coordinator", 65, says: "fingerprint", "--data") {
       ["--resume", try $0.copyOfRun(), "--data", try $0.otherStore(), "--workers", "1"]
+    },
+    Refusal(
+      "going on with the checkpoints of another network", "coordinator", 65, says: "step-0000028",
+      "conv1.weight", "[3, 1, 3, 3]", "[4, 1, 3, 3]"
+    ) {
+      try $0.training("--set", "model.widths=[3, 3, 3, 3, 3, 3]").run(as: "coordinator")
+      try FileManager.default.moveItem(atPath: $0.run, toPath: $0.folder / "other")
+      let run = try $0.copyOfRun()
+      try FileManager.default.removeItem(atPath: run + "/checkpoints")
+      try Files.copy($0.folder / "other" + "/checkpoints", to: run + "/checkpoints")
+      return $0.material.resuming(run, "--workers", "1")
     },
     Refusal(
       "going on when no checkpoint can be read", "coordinator", 65, says: "no readable checkpoint"
