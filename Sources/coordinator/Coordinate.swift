@@ -115,6 +115,8 @@ import Training
   private static func isLoopback(_ address: String) -> Bool {
     guard address.hasPrefix("tcp://") else { return true }
     let host = address.dropFirst(6).split(separator: ":").dropLast().joined(separator: ":")
-    return host == "localhost" || host.hasPrefix("127.") || host == "[::1]"
+    // A name may begin like an address: 127.0.0.1.example.org
+    let isAddress = host.allSatisfy { $0.isNumber || $0 == "." }
+    return host == "localhost" || host.hasPrefix("127.") && isAddress || host == "[::1]"
   }
 }

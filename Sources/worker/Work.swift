@@ -50,7 +50,8 @@ import Training
     defer { withExtendedLifetime(interruption) {} }
     let life = WorkerLife(
       store: store.path, threads: threads, sharesCores: leashed, announce: Program.say)
-    do { try life.serve(endpoint) } catch where leashed {
+    do { try life.serve(endpoint) } catch {
+      guard leashed else { throw error }
       // The coordinator on the other end of the leash has been told, or is gone: it has the word.
       endpoint.close()
       Foundation.exit(ExitStatus(error).rawValue)

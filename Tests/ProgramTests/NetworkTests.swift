@@ -135,7 +135,8 @@ struct NetworkTests {
       let refused = try Program.run("worker", ["--connect", address, "--data", other])
       #expect(refused.code == 65)
       for store in [other, material.store] {
-        #expect(refused.lastError.contains(try fingerprint(of: store).prefix(12)), "\(refused.errors)")
+        #expect(
+          refused.lastError.contains(try fingerprint(of: store).prefix(12)), "\(refused.errors)")
       }
       try coordinator.wait(for: "its words on that", seconds: 5) {
         try coordinator.errors.contains("cannot go on")

@@ -67,7 +67,8 @@ final class Program {
     var child: pid_t = 0
     let failure = posix_spawn(&child, executable, &actions, &attributes, &strings, &environment)
     guard failure == 0 else {
-      throw Failure(description: "cannot start \(executable): \(String(cString: strerror(failure)))")
+      throw Failure(
+        description: "cannot start \(executable): \(String(cString: strerror(failure)))")
     }
     processID = child
   }
@@ -126,7 +127,8 @@ final class Program {
   var family: [pid_t] {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
     return names.compactMap { pid_t($0) }.filter { process in
-      guard let environment = try? Data(contentsOf: URL(fileURLWithPath: "/proc/\(process)/environ"))
+      guard
+        let environment = try? Data(contentsOf: URL(fileURLWithPath: "/proc/\(process)/environ"))
       else { return false }
       return environment.split(separator: 0).contains(Data(mark.utf8))
     }
@@ -144,7 +146,9 @@ final class Program {
   }
 
   private func text(_ file: String) -> String {
-    String(decoding: (try? Data(contentsOf: URL(fileURLWithPath: folder / file))) ?? Data(), as: UTF8.self)
+    String(
+      decoding: (try? Data(contentsOf: URL(fileURLWithPath: folder / file))) ?? Data(),
+      as: UTF8.self)
   }
 
   private func end() {

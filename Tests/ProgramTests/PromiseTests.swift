@@ -85,7 +85,8 @@ struct PromiseTests {
     try resume(workers: 1)
   }
 
-  @Test("a worker that is killed ends the run with its state saved, and it goes on to the same bytes")
+  @Test(
+    "a worker that is killed ends the run with its state saved, and it goes on to the same bytes")
   func killedWorker() throws {
     try Program.start("coordinator", material.training(run, "--workers", "2")) { coordinator in
       try waitForStep(5, of: coordinator)

@@ -11,7 +11,10 @@ struct Refusal: Sendable, CustomTestStringConvertible {
     var run: String { folder / "run" }
 
     func training(_ more: String...) -> [String] {
-      ["--config", material.configuration, "--data", material.store, "--run", run, "--workers", "1"]
+      [
+        "--config", material.configuration, "--data", material.store, "--run", run, "--workers",
+        "1",
+      ]
         + more
     }
 
@@ -123,6 +126,12 @@ extension Refusal {
     Refusal("every interface", "coordinator", 64, says: "--insecure") {
       $0.training("--bind", "tcp://*:0")
     },
+    Refusal("a name that begins like an address", "coordinator", 64, says: "--insecure") {
+      $0.training("--bind", "tcp://127.0.0.1.example.org:5700")
+    },
+    Refusal("endless clips", "tutti", 64, says: "--clips", "99999999999") {
+      ["synthesize", "--out", $0.folder / "prepared", "--clips", "99999999999"]
+    },
     Refusal("an unknown tool", "tutti", 64, says: "inpsect") { _ in ["inpsect"] },
     Refusal("an unknown split", "tutti", 64, says: "--split", "tset") {
       [
@@ -147,10 +156,12 @@ extension Refusal {
   // MARK: 65, configurations
 
   private static let configurations = [
-    Refusal("a misspelt key", "coordinator", 65, says: "model.netwrok", "did you mean model.network?")
-    { $0.training("--set", "model.netwrok=crnn") },
     Refusal(
-      "a misspelt key in a file", "coordinator", 65, says: "wrong.yaml:3", "did you mean model.network?"
+      "a misspelt key", "coordinator", 65, says: "model.netwrok", "did you mean model.network?"
+    ) { $0.training("--set", "model.netwrok=crnn") },
+    Refusal(
+      "a misspelt key in a file", "coordinator", 65, says: "wrong.yaml:3",
+      "did you mean model.network?"
     ) {
       try Files.write("# a network\nmodel:\n  netwrok: crnn\n", to: $0.folder / "wrong.yaml")
       return ["--config", $0.folder / "wrong.yaml", "--run", $0.run, "--workers", "1"]
@@ -163,6 +174,9 @@ extension Refusal {
     ) { $0.training("--set", "model.network=lstm") },
     Refusal("too few widths", "coordinator", 65, says: "model.widths has 2 numbers", "gru2") {
       $0.training("--set", "model.widths=[4, 4]")
+    },
+    Refusal("a network beyond all memory", "coordinator", 65, says: "GB of memory", "width") {
+      $0.training("--set", "model.widths=[65536, 65536, 65536, 65536, 65536, 65536]")
     },
     Refusal("an override without a value", "coordinator", 65, says: "key=value") {
       $0.training("--set", "training.lanes")
@@ -232,11 +246,9 @@ extension Refusal {
       // The first is what the store has.
       $0.training("--set", "features.sampleRateHz=12000", "--set", "features.hopLength=512")
     },
-    Refusal("more lanes than clips", "coordinator", 65, says: "training.lanes", "29", "28 clips") {
-      $0.training("--set", "training.lanes=29")
-    },
     Refusal("a file for a store", "tutti", 65, says: "tiny.yaml") {
-      ["evaluate", "--model", $0.material.reference.run + "/best.safetensors", "--data",
+      [
+        "evaluate", "--model", $0.material.reference.run + "/best.safetensors", "--data",
         $0.material.configuration,
       ]
     },
@@ -319,8 +331,9 @@ extension Refusal {
           1,clip1.wav,train,high
           2,clip2.wav,validation,noise
 
-          """.utf8))
-        .run(as: "tutti")
+          """.utf8)
+      )
+      .run(as: "tutti")
       try FileManager.default.moveItem(
         atPath: $0.folder / "prepared", toPath: $0.folder / "trainOnly")
       return [
@@ -341,6 +354,14 @@ extension Refusal {
       return [
         "--config", $0.material.configuration, "--data", store, "--run", $0.run, "--workers", "1",
       ]
+    },
+    Refusal(
+      "lanes beyond a worker's memory", "coordinator", 65, says: "cannot go on",
+      "4096 clips a lane",
+      "training.clipsPerLane"
+    ) {
+      $0.training(
+        "--set", "model.widths=[512, 512, 512, 512, 4, 4]", "--set", "training.clipsPerLane=4096")
     },
     Refusal("a new run over an old one", "coordinator", 65, says: "holds a run already", "--resume")
     {
