@@ -168,11 +168,12 @@ package final class Crew {
     }
   }
 
-  /// A worker is gone: one that has not begun to compute is forgotten, any other ends the run.
+  /// A worker is gone: as long as no lanes are given out, another may take its place; later that ends
+  /// the run.
   private func miss(_ peer: PeerID, _ status: ExitStatus, _ what: String) throws {
-    guard let member = membership[peer] else { return }
+    guard membership[peer] != nil else { return }
     let sentence = "worker \(name(of: peer)) \(what)"
-    guard member.state == .joining else { throw TrainingError(status, sentence) }
+    guard membership.holder(of: 0) == nil else { throw TrainingError(status, sentence) }
     announce(sentence)
     membership.remove(peer)
     endpoint.remove(peer)

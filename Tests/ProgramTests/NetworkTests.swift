@@ -150,6 +150,32 @@ struct NetworkTests {
     #expect(try digest(run + "/last.safetensors") == material.reference.last)
   }
 
+  @Test("a worker that leaves before the run begins is replaced")
+  func leavesEarly() throws {
+    let worker = ["--connect", address, "--data", material.store, "--threads", "1"]
+    try Program.start("coordinator", material.training(run, "--bind", address, "--await", "2")) {
+      coordinator in
+      try Program.start("worker", worker) { first in
+        try coordinator.wait(for: "the first worker") { coordinator.errors.contains("(1 of 2)") }
+        first.signal(SIGTERM)
+        let ending = try first.wait(seconds: 5)
+        #expect(ending.code == 130)
+        try coordinator.wait(for: "its words on that", seconds: 5) {
+          coordinator.errors.contains("has left the run")
+        }
+      }
+      try Program.start("worker", worker) { second in
+        let third = try Program.run("worker", worker)
+        #expect(third.code == 0, "\(third.errors)")
+        let ending = try second.wait()
+        #expect(ending.code == 0, "\(ending.errors)")
+      }
+      let ending = try coordinator.wait()
+      #expect(ending.code == 0, "\(ending.errors)")
+    }
+    #expect(try digest(run + "/last.safetensors") == material.reference.last)
+  }
+
   @Test("a worker too many is refused, and the run goes on")
   func workerTooMany() throws {
     let training = material.training(run, "--workers", "1", "--bind", address, "--await", "1")
