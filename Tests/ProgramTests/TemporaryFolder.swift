@@ -6,7 +6,7 @@ final class TemporaryFolder: Sendable {
 
   init() throws {
     let url = FileManager.default.temporaryDirectory
-      .appendingPathComponent("tutti-test-\(UUID().uuidString)")
+      .appendingPathComponent("tutti-programs-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
     path = url.path
   }
