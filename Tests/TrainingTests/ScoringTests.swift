@@ -46,6 +46,15 @@ import Training
     }
   }
 
+  @Test("answers beyond what a probability can tell apart are still ranked")
+  func saturated() throws {
+    let labels = try ValidationLabels(store, .validation)
+    let logits = perfect(margin: 5).map { $0 + 40 }
+    #expect(try labels.scores(logits, Loss(.binary)).ranking.rocAUC == 1)
+    let softmax = try labels.scores(perfect(margin: 2), Loss(.softmax))
+    #expect(softmax.ranking.rocAUC.map { $0 > 0.8 } == true)
+  }
+
   @Test("an answer that is not a number is refused in words")
   func notANumber() throws {
     let labels = try ValidationLabels(store, .validation)

@@ -7,8 +7,9 @@ import Training
 /// Every network against PyTorch: forward, backward, statistics, and five steps of the real update.
 ///
 /// The tolerances are shares of a tensor's largest value. PyTorch's own single precision is off its
-/// double precision by up to 5e-6 in gradients of convolutions, which sum a hundred thousand
-/// products each, and by 1e-6 elsewhere (`float32Error` in the fixtures' metadata).
+/// double precision by up to 5e-5 in gradients of convolutions, which sum a hundred thousand
+/// products each, and by 1e-6 elsewhere (`float32Error` in the fixtures' metadata). Ours are off by
+/// 1e-5 and 3e-6 at most; a processor with other vectors may round otherwise.
 @Suite struct TorchGoldenTests {
   static let names = [
     "k1c2", "k2c1", "k2c2", "crnn", "crnn-reset-after", "crnn-average", "mlp", "rnn-tanh",
@@ -70,7 +71,7 @@ import Training
       let expected = try golden.values("gradient.\(window.name)", shape: window.shape)
       let convolves = window.name.hasPrefix("conv") || window.name.hasPrefix("bn")
       expectNear(
-        contribution[window.range], expected, within: convolves ? 1e-4 : 1e-5,
+        contribution[window.range], expected, within: convolves ? 3e-5 : 1e-5,
         "gradient of \(window.name)")
     }
 
@@ -78,7 +79,7 @@ import Training
     for window in network.statistics {
       expectNear(
         trainer.state.weights.values[window.range],
-        try golden.values("statistics.\(window.name)", shape: window.shape), within: 2e-6,
+        try golden.values("statistics.\(window.name)", shape: window.shape), within: 5e-6,
         window.name)
     }
 
@@ -102,7 +103,7 @@ import Training
       _ = trainer.state.apply(
         trainer.executor.contribution, stepsPerEpoch: 100, pool: trainer.pool)
     }
-    expectNear(losses, try golden.values("losses5"), within: 1e-5, "losses")
+    expectNear(losses, try golden.values("losses5"), within: 5e-6, "losses")
     let weights = trainer.state.weights.values
     // Adam divides a gradient by its own size: a small one's noise becomes a share of a step
     let step = 1e-3
