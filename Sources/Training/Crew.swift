@@ -14,6 +14,7 @@ package final class Crew {
   private var reduction: any CoordinatorReduction
   private var weightsHash: UInt64 = 0
   private var jobs: UInt64 = 0
+  private var defectsSaid: Set<Defect.Kind> = []
 
   /// - Parameters:
   ///   - contributionCount: floats of a lane's contribution
@@ -129,10 +130,9 @@ package final class Crew {
   /// Tells everybody that the run is over, and waits for nobody.
   package func dismiss() {
     for member in membership.members { try? endpoint.send(.bye, to: member.peer) }
+    let refused = endpoint.defects
+    if refused.total > 0 { announce("messages refused: \(refused)") }
   }
-
-  /// Messages refused so far.
-  package var refused: DefectCounters { endpoint.defects }
 
   // MARK: Events
 
@@ -148,22 +148,35 @@ package final class Crew {
   private func next(
     joined: (PeerID, Hello) throws -> Void, handle: (PeerID, Message) throws -> Void
   ) throws {
-    if let reason = interruption() { throw reason }
-    switch try endpoint.nextEvent() {
-    case nil, .interrupted: break
+    // What is there already comes first: a worker's last words say more than its death.
+    let reason = interruption()
+    switch try endpoint.nextEvent(timeout: reason == nil ? nil : .zero) {
+    case nil: if let reason { throw reason }
+    case .interrupted: break
     case .joined(let peer, let hello): try joined(peer, hello)
-    case .message(let peer, .error(_, let text)):
-      throw TrainingError(.unavailable, "worker \(name(of: peer)) cannot go on: \(text)")
+    case .message(let peer, .error(let code, let text)):
+      try miss(peer, code.status ?? .unavailable, "cannot go on: \(text)")
     case .message(let peer, .bye), .message(let peer, .drain):
-      throw TrainingError(.unavailable, "worker \(name(of: peer)) has left the run")
+      try miss(peer, .unavailable, "has left the run")
     case .message(let peer, let message): try handle(peer, message)
-    case .lost(let peer, let reason):
-      if membership[peer] == nil { return }
-      throw TrainingError(.unavailable, "worker \(name(of: peer)) is lost: \(reason)")
+    case .lost(let peer, let loss):
+      if let reason = interruption() { throw reason }
+      try miss(peer, .unavailable, "is lost: \(loss)")
     case .rejected(let peer, let defect):
-      announce("refused a message from \(name(of: peer)): \(defect)")
+      guard defectsSaid.insert(defect.kind).inserted else { return }
+      announce("refused a message from \(name(of: peer)): \(defect); more of these are counted")
     }
-    if let reason = interruption() { throw reason }
+  }
+
+  /// A worker is gone: as long as no lanes are given out, another may take its place; later that ends
+  /// the run.
+  private func miss(_ peer: PeerID, _ status: ExitStatus, _ what: String) throws {
+    guard membership[peer] != nil else { return }
+    let sentence = "worker \(name(of: peer)) \(what)"
+    guard membership.holder(of: 0) == nil else { throw TrainingError(status, sentence) }
+    announce(sentence)
+    membership.remove(peer)
+    endpoint.remove(peer)
   }
 
   private func admit(_ peer: PeerID, _ hello: Hello, hasRoom: Bool) throws {

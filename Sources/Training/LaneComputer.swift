@@ -25,6 +25,13 @@ package final class LaneComputer {
 
   package init(_ configuration: Configuration, store: Store, pool: ThreadPool) throws {
     network = try configuration.network(for: store)
+    let clips = configuration.training.clipsPerLane
+    try MachineMemory.require(
+      Executor.memory(network, clips: clips, trains: true, threads: pool.threads)
+        + Executor.memory(
+          network, clips: Self.evaluationBatch, trains: false, threads: pool.threads),
+      for: "a worker with \(clips) clips a lane",
+      advice: "lower training.clipsPerLane or the network's width")
     schedule = configuration.schedule(for: store)
     seed = configuration.training.seed
     self.store = store

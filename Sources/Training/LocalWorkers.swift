@@ -10,7 +10,7 @@ package final class LocalWorkers: Sendable {
   private struct State {
     var running: Set<pid_t> = []
     var dismissed = false
-    var death: String?
+    var death: TrainingError?
   }
 
   private let state = Mutex(State())
@@ -20,7 +20,7 @@ package final class LocalWorkers: Sendable {
   package init(onDeath: @escaping @Sendable () -> Void) { self.onDeath = onDeath }
 
   /// What the first unexpected death looked like, if there was one.
-  package var death: String? { state.withLock { $0.death } }
+  package var death: TrainingError? { state.withLock { $0.death } }
 
   package var processIDs: [pid_t] { state.withLock { $0.running.sorted() } }
 
@@ -84,12 +84,16 @@ package final class LocalWorkers: Sendable {
     var status: Int32 = 0
     while waitpid(child, &status, 0) == -1 && errno == EINTR {}
     let signal = status & 0x7F
-    let how =
-      signal == 0 ? "ended with status \(status >> 8 & 0xFF)" : "was killed by signal \(signal)"
+    let code = status >> 8 & 0xFF
+    let how = signal == 0 ? "ended with status \(code)" : "was killed by signal \(signal)"
+    // Whatever ended it, the run can go on with another; but bad input stays bad.
+    let isBadInput = signal == 0 && code == ExitStatus.badInput.rawValue
+    let death = TrainingError(
+      isBadInput ? .badInput : .unavailable, "local worker \(child) \(how)")
     let missed = state.withLock { state in
       state.running.remove(child)
       guard !state.dismissed else { return false }
-      if state.death == nil { state.death = "local worker \(child) \(how)" }
+      if state.death == nil { state.death = death }
       return true
     }
     if missed { onDeath() }

@@ -28,6 +28,23 @@ extension Configuration {
     try network(tags: store.tags.count, bands: store.bands, frames: store.frames)
   }
 
+  /// - Throws: `TrainingError` if the store's features were made with other settings than `features`
+  ///   asks for
+  package func requireFeatures(of store: Store) throws(TrainingError) {
+    for setting in Setting.all where setting.key.hasPrefix("features.") {
+      // Null takes the store's as they are.
+      guard let wanted = Double(setting.text(self)) else { continue }
+      let name = setting.key.dropFirst("features.".count)
+      let found = store.settings.first { $0.name == name }?.value
+      guard found.flatMap(Double.init) != wanted else { continue }
+      throw TrainingError(
+        .badInput,
+        "the features in \(store.directory.path) were made with \(name) \(found ?? "unknown"), and "
+          + "\(setting.key) is \(setting.text(self)): give --data another store, or set "
+          + "\(setting.key) to null")
+    }
+  }
+
   /// Training's loss.
   package var trainingLoss: Models.Loss {
     Models.Loss(loss.kind == .softmax ? .softmax : .binary, bits: loss.logBase == .two)

@@ -32,7 +32,11 @@ package struct Preparation {
   /// - Throws: `DatasetError` for the list or the store, `TrainingError` for files that do not exist
   package func run(progress: @Sendable (_ done: Int, _ total: Int) -> Void) throws -> Outcome {
     try settings.validate()
+    guard FileManager.default.fileExists(atPath: tags.path) else {
+      throw TrainingError(.badInput, "there is no list of clips \(tags.path); --tags names it")
+    }
     let manifest = try TagsFile(tags).manifest
+    try requireSplits(manifest)
     if !skipsMissing { try requireFiles(manifest) }
     let writer = try StoreWriter(
       directory: store, bands: settings.melBands, frames: settings.frames,
@@ -79,6 +83,17 @@ package struct Preparation {
     } catch let error as DatasetError where error.code == .notRepresentable {
       try writer.quarantine(index, reason: error.detail)
       return false
+    }
+  }
+
+  /// Says at once what the store would say after hours of computing.
+  private func requireSplits(_ manifest: Manifest) throws {
+    for split in [Split.train, .validation]
+    where !manifest.records.contains(where: { $0.split == split }) {
+      throw TrainingError(
+        .badInput,
+        "\(tags.path): the \(split.rawValue) split is empty; give some clips the split "
+          + split.rawValue)
     }
   }
 

@@ -150,6 +150,6 @@ extension RunOutcome {
       "test ROC-AUC \(RunReport.figure($0.rocAUC)), PR-AUC \(RunReport.figure($0.prAUC))"
     }
     return "\(best ?? "no validation"); \(test ?? "no test clips")\n"
-      + "run \(folder), \(position.step) steps, model \(folder)/best.safetensors"
+      + "run \(folder), \(position.step) \(position.step == 1 ? "step" : "steps"), model \(folder)/best.safetensors"
   }
 }

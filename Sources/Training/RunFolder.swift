@@ -113,6 +113,12 @@ package final class RunFolder {
     return try RunFolder(path: path, fileSystem: fileSystem)
   }
 
+  /// Removes a run in which nothing has happened yet.
+  package func discard() {
+    for name in [".term", "metrics.jsonl", "config.yaml", ".lock"] { unlink(path + "/" + name) }
+    for folder in [checkpointsPath, path] { rmdir(folder) }
+  }
+
   /// Writes the resolved configuration.
   package func write(_ configuration: Configuration) throws {
     try AtomicFile.write(configurationPath, fileSystem: fileSystem) { file in

@@ -38,10 +38,17 @@ package struct RunSession {
   ///
   /// - Parameter trouble: says that a worker which was started here has died
   /// - Throws: whatever ends the run early; its state is then saved
-  package func run(trouble: @escaping @Sendable () -> String? = { nil }) throws -> RunOutcome {
+  package func run(trouble: @escaping @Sendable () -> TrainingError? = { nil }) throws -> RunOutcome
+  {
     let store = try Store(store)
+    try configuration.requireFeatures(of: store)
     let network = try configuration.network(for: store)
     let schedule = configuration.schedule(for: store)
+    // Weights, two moments, a sum, and a vector on its way in and out.
+    try MachineMemory.require(
+      6 * network.weightCount * MemoryLayout<Float>.stride,
+      for: "a coordinator of \(network.weightsAndBiases) weights and biases",
+      advice: "lower the network's width")
     let state = RunState(network, configuration, stepsPerEpoch: schedule.stepsPerEpoch)
     let progress = ProgressDisplay(
       epochs: configuration.training.epochs, stepsPerEpoch: schedule.stepsPerEpoch,
@@ -55,9 +62,16 @@ package struct RunSession {
       log: try folder.log(after: state.position.step), progress: progress)
 
     let count = network.weightCount + 1
-    let endpoint = try CoordinatorEndpoint(
-      listeningAt: address, over: transport, run: term.run,
-      term: term.number, settings: EndpointSettings(largestVector: count))
+    let endpoint: CoordinatorEndpoint
+    do {
+      endpoint = try CoordinatorEndpoint(
+        listeningAt: address, over: transport, run: term.run, term: term.number,
+        settings: EndpointSettings(largestVector: count))
+    } catch {
+      // A mistaken port must not take the run's name.
+      if !resumes { folder.discard() }
+      throw error
+    }
     defer { endpoint.close() }
     let crew = Crew(
       endpoint, lanes: configuration.training.lanes, contributionCount: count,
@@ -67,13 +81,14 @@ package struct RunSession {
       if let signal = interruption() {
         return TrainingError(.interrupted, "interrupted by \(signal)")
       }
-      return trouble().map { TrainingError(.unavailable, $0) }
+      return trouble()
     }
     defer { crew.dismiss() }
     report.note(
       "\(network.name), \(network.weightsAndBiases) weights and biases; "
         + "\(schedule.clips.count) clips to train on, \(store.clipCount(in: .validation)) to validate, "
-        + "\(schedule.stepsPerEpoch) steps an epoch; run \(folder.path)")
+        + "\(schedule.stepsPerEpoch) \(schedule.stepsPerEpoch == 1 ? "step" : "steps") an epoch; run \(folder.path)"
+    )
     report.note(
       "waiting for \(workers) \(workers == 1 ? "worker" : "workers") at \(endpoint.address)")
     try launch(Launching(address: endpoint.address, store: self.store) { endpoint.interrupt() })

@@ -27,10 +27,32 @@ package struct WorkerLife {
       processor: Processor.model)
   }
 
-  /// Serves the coordinator behind `endpoint` until it says goodbye.
+  /// Serves the coordinator behind `endpoint` until it says goodbye; if this worker cannot go on, the
+  /// coordinator is told why.
   ///
   /// - Throws: `TrainingError` if it refuses this worker or is lost, or what reading the store throws
   package func serve(_ endpoint: WorkerEndpoint) throws {
+    do {
+      try work(endpoint)
+    } catch let error as ClusterError where error.code == .closed {
+      // The coordinator is gone; perhaps it has said goodbye before.
+      while true { if case .bye = try receive(endpoint) { return } }
+    } catch let error as ClusterError where error.code == .interrupted {
+      try? endpoint.send(.bye)
+      throw Self.interrupted
+    } catch let error as TrainingError where error.status == .interrupted {
+      try? endpoint.send(.bye)
+      throw error
+    } catch {
+      try? endpoint.send(.error(ErrorCode(ExitStatus(error)), "\(error)"))
+      throw error
+    }
+  }
+
+  private static let interrupted = TrainingError(
+    .interrupted, "interrupted: this worker leaves; the coordinator holds the state")
+
+  private func work(_ endpoint: WorkerEndpoint) throws {
     let configuration: Configuration
     let store: Store
     switch try receive(endpoint) {
@@ -116,11 +138,19 @@ package struct WorkerLife {
       case .lost(let reason):
         throw TrainingError(
           .unavailable, "the coordinator at \(endpoint.address) is lost: \(reason)")
-      case .interrupted:
-        throw TrainingError(
-          .interrupted, "interrupted: this worker leaves; the coordinator holds the state")
+      case .interrupted: throw Self.interrupted
       case nil: continue
       }
     }
+  }
+}
+
+extension ErrorCode {
+  /// What a worker that cannot go on sends: the status that it ends with, above the protocol's codes.
+  init(_ status: ExitStatus) { self.init(rawValue: 1000 + UInt32(status.rawValue)) }
+
+  /// The status that a worker has ended with; nil for one of the protocol's codes.
+  var status: ExitStatus? {
+    rawValue >= 1000 ? Int32(exactly: rawValue - 1000).flatMap(ExitStatus.init(rawValue:)) : nil
   }
 }

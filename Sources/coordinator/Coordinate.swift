@@ -55,7 +55,14 @@ import Training
   )
   var insecure = false
 
-  func validate() throws {
+  func run() throws {
+    try check()
+    Program.run { try train() }
+  }
+
+  /// Not `validate()`, which would speak before the parser does: of missing workers when `--workers`
+  /// is misspelt.
+  private func check() throws {
     guard workers >= 0, awaited >= 0, workers + awaited > 0 else {
       throw ValidationError(
         "a run needs at least one worker: --workers 4 starts four here, --await 4 waits for four")
@@ -77,10 +84,6 @@ import Training
     if folder != nil && resume != nil {
       throw ValidationError("--run names a new run, --resume an old one: give one of them")
     }
-  }
-
-  func run() throws {
-    Program.run { try train() }
   }
 
   private func train() throws {
@@ -112,6 +115,8 @@ import Training
   private static func isLoopback(_ address: String) -> Bool {
     guard address.hasPrefix("tcp://") else { return true }
     let host = address.dropFirst(6).split(separator: ":").dropLast().joined(separator: ":")
-    return host == "localhost" || host.hasPrefix("127.") || host == "[::1]"
+    // A name may begin like an address: 127.0.0.1.example.org
+    let isAddress = host.allSatisfy { $0.isNumber || $0 == "." }
+    return host == "localhost" || host.hasPrefix("127.") && isAddress || host == "[::1]"
   }
 }

@@ -14,6 +14,12 @@ struct Synthesize: ParsableCommand {
   @Option(help: "Another seed makes another data set.")
   var seed = EmbeddedDataset.seed
 
+  func validate() throws {
+    guard clips <= 1_000_000 else {
+      throw ValidationError("--clips must be at most 1000000, not \(clips)")
+    }
+  }
+
   func run() throws {
     Program.run {
       let counter = Counter()

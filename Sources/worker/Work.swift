@@ -48,8 +48,13 @@ import Training
     defer { endpoint.close() }
     let interruption = Interruption { endpoint.interrupt() }
     defer { withExtendedLifetime(interruption) {} }
-    try WorkerLife(
-      store: store.path, threads: threads, sharesCores: leashed, announce: Program.say
-    ).serve(endpoint)
+    let life = WorkerLife(
+      store: store.path, threads: threads, sharesCores: leashed, announce: Program.say)
+    do { try life.serve(endpoint) } catch {
+      guard leashed else { throw error }
+      // The coordinator on the other end of the leash has been told, or is gone: it has the word.
+      endpoint.close()
+      Foundation.exit(ExitStatus(error).rawValue)
+    }
   }
 }

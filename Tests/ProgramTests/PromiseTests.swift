@@ -1,0 +1,195 @@
+import Foundation
+import Testing
+
+/// The result of a run is a function of configuration, store and seed, and of nothing else.
+@Suite("The promise")
+struct PromiseTests {
+  let material: Material
+  let folder: TemporaryFolder
+  let run: String
+
+  init() throws {
+    material = try Material.get()
+    folder = try TemporaryFolder()
+    run = folder / "run"
+  }
+
+  @Test(
+    "any number of workers and threads leaves the same bytes",
+    arguments: [(1, 2), (2, 1), (2, 2), (3, 1), (4, 1), (5, 1)])
+  func workersAndThreads(workers: Int, threads: Int) throws {
+    let ending = try Program.run(
+      "coordinator", material.training(run, "--workers", "\(workers)", "--threads", "\(threads)"))
+    #expect(ending.code == 0, "\(ending.errors)")
+    try expectReference()
+    // The fifth worker has no lane left.
+    #expect(ending.errors.contains("stands by") == (workers > Material.lanes))
+  }
+
+  @Test("another seed leaves other bytes")
+  func seed() throws {
+    let ending = try Program.run(
+      "coordinator", material.training(run, "--workers", "1", "--set", "training.seed=1"))
+    #expect(ending.code == 0, "\(ending.errors)")
+    #expect(try digest(run + "/last.safetensors") != material.reference.last)
+  }
+
+  @Test(
+    "a coordinator killed in an epoch leaves no worker, and its run goes on to the same bytes",
+    arguments: [(1, 3), (2, 1), (3, 2)])
+  func killedCoordinator(before: Int, after: Int) throws {
+    try Program.start("coordinator", material.training(run, "--workers", "\(before)")) {
+      coordinator in
+      try waitForStep(10, of: coordinator)
+      coordinator.signal(SIGKILL)
+      #expect(try coordinator.wait(seconds: 10).signal == SIGKILL)
+      try coordinator.wait(for: "its workers to leave", seconds: 5, whileAlive: false) {
+        coordinator.family.isEmpty
+      }
+      #expect(!coordinator.errors.contains("worker: "), "\(coordinator.errors)")
+    }
+    try resume(workers: after)
+  }
+
+  @Test(
+    "an interrupted coordinator saves and says so; its run goes on to the same bytes",
+    arguments: [SIGINT, SIGTERM], [1, 2])
+  func interrupted(signal: Int32, workers: Int) throws {
+    try Program.start("coordinator", material.training(run, "--workers", "\(workers)")) {
+      coordinator in
+      try waitForStep(5, of: coordinator)
+      coordinator.signal(signal)
+      let ending = try coordinator.wait(seconds: 10)
+      #expect(ending.code == 130)
+      #expect(ending.errors.contains("state saved after step "))
+      #expect(ending.errors.contains("--resume \(run)"))
+      #expect(ending.lastError.hasPrefix("coordinator: interrupted by "))
+      #expect(!ending.errors.contains("worker: "), "\(ending.errors)")
+      #expect(coordinator.family.isEmpty)
+      #expect(Files.exists(run + "/last.safetensors"))
+    }
+    try resume(workers: 3 - workers)
+  }
+
+  @Test("a coordinator interrupted while it waits for workers ends at once")
+  func interruptedWaiting() throws {
+    let waiting = material.training(
+      run, "--workers", "1", "--bind", "tcp://127.0.0.1:0", "--await", "1")
+    try Program.start("coordinator", waiting) { coordinator in
+      try coordinator.wait(for: "the local worker") { coordinator.errors.contains("(1 of 2)") }
+      coordinator.signal(SIGINT)
+      let ending = try coordinator.wait(seconds: 5)
+      #expect(ending.code == 130)
+      #expect(!ending.errors.contains("worker: "), "\(ending.errors)")
+    }
+    try resume(workers: 1)
+  }
+
+  @Test(
+    "a worker that is killed ends the run with its state saved, and it goes on to the same bytes")
+  func killedWorker() throws {
+    try Program.start("coordinator", material.training(run, "--workers", "2")) { coordinator in
+      try waitForStep(5, of: coordinator)
+      let victim = try #require(coordinator.children.first)
+      kill(victim, SIGKILL)
+      let ending = try coordinator.wait(seconds: 5)
+      #expect(ending.code == 69)
+      #expect(ending.errors.contains("state saved after step "))
+      #expect(ending.lastError == "coordinator: local worker \(victim) was killed by signal 9")
+      #expect(!ending.errors.contains("worker: "), "\(ending.errors)")
+      #expect(coordinator.family.isEmpty)
+    }
+    try resume(workers: 2)
+  }
+
+  @Test("a damaged checkpoint is passed over, loudly, and the run goes on to the same bytes")
+  func damagedCheckpoint() throws {
+    try Files.copy(material.reference.run, to: run)
+    let newest = run + "/checkpoints/step-0000028.safetensors"
+    try Files.flipBit(of: newest, at: -5)
+    let ending = try Program.run("coordinator", material.resuming(run, "--workers", "1"))
+    #expect(ending.code == 0, "\(ending.errors)")
+    #expect(
+      ending.errors.split(separator: "\n").contains {
+        $0.hasPrefix("warning: ") && $0.contains(newest) && $0.contains("falling back")
+      }, "\(ending.errors)")
+    #expect(ending.errors.contains("after step 27"))
+    try expectReference()
+  }
+
+  @Test("a finished run that is resumed stays what it is")
+  func finishedRun() throws {
+    try Files.copy(material.reference.run, to: run)
+    try resume(workers: 1)
+  }
+
+  @Test("a run that is made longer ends as if it had been long from the start")
+  func longerRun() throws {
+    let short = try Program.run(
+      "coordinator", material.training(run, "--workers", "1", "--set", "training.epochs=2"))
+    #expect(short.code == 0, "\(short.errors)")
+    let long = try Program.run(
+      "coordinator",
+      material.resuming(run, "--workers", "2", "--set", "training.epochs=\(Material.epochs)"))
+    #expect(long.code == 0, "\(long.errors)")
+    #expect(try digest(run + "/last.safetensors") == material.reference.last)
+    #expect(try digest(run + "/best.safetensors") == material.reference.best)
+  }
+
+  @Test("two coordinators cannot write one run")
+  func twoCoordinators() throws {
+    let waiting = material.training(run, "--bind", "tcp://127.0.0.1:0", "--await", "1")
+    try Program.start("coordinator", waiting) { first in
+      try first.wait(for: "its run") { first.errors.contains("waiting for 1 worker") }
+      let second = try Program.run("coordinator", material.resuming(run, "--workers", "1"))
+      #expect(second.code == 69)
+      #expect(second.lastError.contains("\(run) is being written by another coordinator"))
+      #expect(!first.hasEnded)
+    }
+  }
+
+  @Test(
+    "a full disk ends the run; with space again it goes on to the same bytes",
+    .enabled(if: SmallDisk.canBeMade, "only root can mount a disk of a hundred kilobytes"))
+  func fullDisk() throws {
+    let disk = try SmallDisk(kilobytes: 96)
+    let run = disk.path + "/run"
+    let training = material.training(
+      run, "--workers", "1", "--set", "training.keepCheckpoints=1000", "--set",
+      "training.checkpointEvery=1 step")
+    let ending = try Program.run("coordinator", training, seconds: 20)
+    #expect(ending.code == 69)
+    #expect(ending.lastError.contains(run))
+    #expect(ending.lastError.contains("No space left on device; free some space there"))
+    let saved = try Program.run("tutti", ["inspect", run])
+    #expect(saved.code == 0, "\(saved.errors)")
+    #expect(!(try Files.names(in: run + "/checkpoints")).contains { !$0.hasPrefix("step-") })
+
+    try disk.grow(kilobytes: 4096)
+    let resumed = try Program.run("coordinator", material.resuming(run, "--workers", "1"))
+    #expect(resumed.code == 0, "\(resumed.errors)")
+    #expect(try digest(run + "/last.safetensors") == material.reference.last)
+  }
+
+  // MARK: Steps of these tests
+
+  private func waitForStep(_ count: Int, of coordinator: Program) throws {
+    try coordinator.wait(for: "step \(count)") { try metrics(run, "step").count >= count }
+  }
+
+  private func resume(workers: Int) throws {
+    let ending = try Program.run(
+      "coordinator", material.resuming(run, "--workers", "\(workers)"))
+    #expect(ending.code == 0, "\(ending.errors)")
+    try expectReference()
+  }
+
+  /// That the run has come to the reference's end, with every step once in its log.
+  private func expectReference() throws {
+    #expect(try digest(run + "/last.safetensors") == material.reference.last)
+    #expect(try digest(run + "/best.safetensors") == material.reference.best)
+    #expect(try Files.bytes(run + "/last.safetensors") == material.reference.lastBytes)
+    #expect(
+      try metrics(run, "step").map { $0["step"] as? Int } == Array(1...Material.steps))
+  }
+}
