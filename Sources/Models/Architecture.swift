@@ -71,6 +71,9 @@ package enum Architectures {
     "0.1M": 100_000, "0.25M": 250_000, "0.5M": 500_000, "1M": 1_000_000, "3M": 3_000_000,
   ]
 
+  /// The widest layer that a search considers.
+  private static let largestWidth = 65_536.0
+
   /// The count grows with the scale in small jumps: bisect to the jump that passes the budget, and
   /// take its nearer side.
   private static func widths(
@@ -82,7 +85,7 @@ package enum Architectures {
     func count(_ scale: Double) throws(NetworkError) -> Int {
       try network(architecture, widths: scaled(scale), settings: settings).weightsAndBiases
     }
-    var (low, high) = (0.0, 16.0)
+    var (low, high) = (0.0, largestWidth / Double(architecture.proportions.max() ?? 1))
     let (smallest, largest) = (try count(low), try count(high))
     guard budget >= smallest, budget <= largest else {
       throw NetworkError(

@@ -84,9 +84,10 @@ package final class Coordinator {
     let isBest = state.stopping.observe(
       scores.ranking.rocAUC, step: state.position.step, epoch: state.position.epoch)
     state.learningRate.observe(scores.ranking.rocAUC)
-    if isBest { try save(isBest: true) }
+    // Before it is saved: what the log has beyond the checkpoint is cut on resuming, and made anew.
     try report.validation(
       validation, scores.ranking, tags: store.tags, best: state.stopping.best, isBest: isBest)
+    if isBest { try save(isBest: true) }
   }
 
   // MARK: When

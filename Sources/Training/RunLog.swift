@@ -2,7 +2,7 @@
 ///
 /// A line is written by a single call, so a reader following the file sees whole lines, and a crash
 /// tears at most the last one. On resuming from a checkpoint the lines after its step are cut off,
-/// so that the log has each step once.
+/// so that the log has each step once; so is the line of a run's end, which was none.
 
 import Foundation
 
@@ -89,7 +89,10 @@ package final class RunLog {
   package static func cut(
     _ path: String, after step: Int, fileSystem: FileSystem = .real
   ) throws -> (later: Int, torn: Int) {
-    struct Head: Decodable { let step: Int }
+    struct Head: Decodable {
+      let step: Int
+      let kind: String?
+    }
     let data: Data
     do {
       data = try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped)
@@ -105,7 +108,7 @@ package final class RunLog {
       let newline = data[start...].firstIndex(of: UInt8(ascii: "\n"))
       let end = newline ?? data.endIndex
       if newline != nil, let head = try? decoder.decode(Head.self, from: data[start..<end]) {
-        if head.step <= step {
+        if head.step <= step && head.kind != "end" {
           if kept.last?.upperBound == start {
             kept[kept.count - 1] = kept[kept.count - 1].lowerBound..<end + 1
           } else {

@@ -26,7 +26,9 @@ package struct ValidationLabels {
     let share = loss.share(
       logits: x, labels: Tensor(labels.map(Float.init), shape: shape),
       gradient: Tensor(shape: shape), clipsInStep: shape[0])
-    loss.probabilities(x)
+    // Tags are ranked by their logits, which do not run into ties near 0 and 1; a softmax is another
+    // order across clips.
+    if loss.kind == .softmax { loss.probabilities(x) }
     do {
       let ranking = try RankingMetrics(scores: x.values, labels: labels, tagCount: tags)
       return Scores(loss: Double(share), ranking: ranking)

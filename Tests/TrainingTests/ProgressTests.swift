@@ -67,8 +67,8 @@ import Training
     #expect(line.text(width: 200, withBar: false).hasSuffix("  run \(text)"))
   }
 
-  /// A clock set by hand and a record of what was written.
-  final class Scene {
+  /// A clock set by hand and a record of what was written. One thread has it.
+  final class Scene: @unchecked Sendable {
     var time = 100.0
     var width = 200
     var written: [String] = []

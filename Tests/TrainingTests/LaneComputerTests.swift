@@ -1,0 +1,82 @@
+import Dataset
+import Foundation
+import Kernels
+import Testing
+import Training
+
+/// What a worker computes of a lane depends on weights, step and lane, not on the worker.
+@Suite struct LaneComputerTests {
+  let folder: TemporaryFolder
+  let store: Store
+  let configuration = InProcessTrainingTests.configuration
+
+  init() throws {
+    folder = try TemporaryFolder()
+    store = try SyntheticStore().write(folder / "store")
+  }
+
+  /// Lends a computer with the first weights.
+  private func withComputer<Result>(_ body: (LaneComputer) throws -> Result) throws -> Result {
+    let computer = try LaneComputer(configuration, store: store, pool: ThreadPool(threads: 1))
+    defer { computer.stop() }
+    computer.load(
+      RunState(computer.network, configuration, stepsPerEpoch: 3).weights.values)
+    return try body(computer)
+  }
+
+  private func contribution(
+    _ computer: LaneComputer, step: Int, lane: Int
+  ) throws -> [Float] {
+    try computer.contribution(
+      step: step, epoch: step / 3, stepInEpoch: step % 3, lane: lane, clipsInStep: 10
+    ).values
+  }
+
+  @Test("the order of lanes, what was announced and what came before do not matter")
+  func order() throws {
+    let wanted = (0..<6).flatMap { step in (0..<5).map { (step: step, lane: $0) } }
+    let inOrder = try withComputer { computer in
+      try wanted.map { step, lane in
+        if lane == 0 { computer.announce(epoch: step / 3, stepInEpoch: step % 3, lanes: 0..<5) }
+        return try contribution(computer, step: step, lane: lane)
+      }
+    }
+    let backwards = try withComputer { computer in
+      _ = try computer.logits(.validation, 0..<10)
+      return try wanted.reversed().map { try contribution(computer, step: $0.step, lane: $0.lane) }
+    }
+    #expect(inOrder == backwards.reversed())
+    // all differ, but for the lane of four clips, which has none at the last step of both epochs
+    #expect(Set(inOrder).count == inOrder.count - 1)
+  }
+
+  @Test("a split's logits do not depend on how it is handed out")
+  func logits() throws {
+    try withComputer { computer in
+      let whole = try computer.logits(.validation, 0..<10)
+      #expect(whole.count == 10 * 3 && Set(whole).count > 20)
+      let parts = try [8..<10, 0..<4, 4..<8].map { try computer.logits(.validation, $0) }
+      #expect(parts[1] + parts[2] + parts[0] == whole)
+      #expect(try computer.logits(.validation, 0..<8) == Array(whole.prefix(24)))
+    }
+  }
+
+  @Test("a contribution that is not finite is named: tensor, lane, clips")
+  func defect() throws {
+    try withComputer { computer in
+      let contribution = try computer.contribution(
+        step: 0, epoch: 0, stepInEpoch: 0, lane: 2, clipsInStep: 10)
+      func defect() throws -> String? {
+        try computer.defect(in: contribution, epoch: 0, stepInEpoch: 0, lane: 2)
+      }
+      #expect(try defect() == nil)
+      let ids = try computer.schedule.clips(epoch: 0, step: 0, lane: 2)
+        .map { try store.id(ofClip: $0) }
+      contribution.base[contribution.count - 1] = .infinity
+      #expect(try defect() == "the loss is inf in lane 2, clips \(ids.joined(separator: ", "))")
+      let window = try #require(computer.network.parameters.first { $0.name == "output.weight" })
+      contribution.base[window.offset] = .nan
+      #expect(try defect()?.hasPrefix("the gradient of output.weight is nan in lane 2") == true)
+    }
+  }
+}
