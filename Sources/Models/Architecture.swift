@@ -45,7 +45,7 @@ package enum Architectures {
     }
     var chain = Chain(input: settings.input)
     try architecture.build(&chain, widths: widths, settings: settings)
-    return try Network(name: architecture.name, layers: chain.layers)
+    return Network(name: architecture.name, layers: chain.layers)
   }
 
   private static func widths(

@@ -9,7 +9,7 @@ import Layers
 package final class Executor {
   package let network: Network
   package let capacity: Int
-  /// `[capacity, …]`: the caller fills the first clips before a pass.
+  /// `[capacity, …]`: the caller fills the first clips before every pass; evaluation overwrites them.
   package let input: Tensor
   /// `[capacity, tags]`, likewise, for training.
   package let labels: Tensor

@@ -24,8 +24,8 @@ package struct Network: Sendable {
     package var range: Range<Int> { offset..<(offset + shape.count) }
   }
 
-  /// - Throws: `NetworkError` if two tensors have one name
-  package init(name: String, layers: [any Layer]) throws(NetworkError) {
+  /// - Precondition: no two tensors have one name
+  package init(name: String, layers: [any Layer]) {
     precondition(!layers.isEmpty, "Network: no layers")
     self.name = name
     self.layers = layers

@@ -15,7 +15,7 @@ package final class Coordinator {
   private let crew: Crew
   private let state: RunState
   private let schedule: LaneSchedule
-  private let labels: ValidationLabels
+  private let labels: SplitLabels
   private let report: RunReport
   /// What the newest checkpoint holds.
   private var saved: (step: Int, validations: Int)?
@@ -35,7 +35,7 @@ package final class Coordinator {
     self.crew = crew
     self.report = report
     schedule = configuration.schedule(for: store)
-    labels = try ValidationLabels(store, .validation)
+    labels = try SplitLabels(store, .validation)
   }
 
   /// Trains to the end, and judges the best model on the test split.
@@ -126,7 +126,7 @@ package final class Coordinator {
     if store.clipCount(in: .test) > 0 {
       let logits = try crew.logits(
         .test, clips: store.clipCount(in: .test), tags: store.tags.count)
-      test = try ValidationLabels(store, .test).scores(logits, configuration.trainingLoss)
+      test = try SplitLabels(store, .test).scores(logits, configuration.trainingLoss)
     }
     let outcome = RunOutcome(
       folder: folder.path, best: state.stopping.best, test: test?.ranking, position: state.position)
@@ -144,7 +144,7 @@ package final class Coordinator {
           + "look at those clips, lower optimizer.learningRate or set training.clipNorm; "
           + "training.notFinite: skip leaves such steps out")
     case .skip:
-      report.note("step \(position.step) is skipped: its gradient is not finite")
+      try report.skipped(position)
       state.skip(stepsPerEpoch: schedule.stepsPerEpoch)
     }
   }

@@ -40,7 +40,7 @@ package struct Evaluation {
     self.split = split
     tags = store.tags
     clips = store.clipCount(in: split)
-    scores = try ValidationLabels(store, split).scores(
+    scores = try SplitLabels(store, split).scores(
       logits, checkpoint.configuration.trainingLoss)
   }
 

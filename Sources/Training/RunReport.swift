@@ -37,6 +37,13 @@ package final class RunReport {
         ]))
   }
 
+  /// A step was left out, since its gradient was not finite.
+  package func skipped(_ position: RunState.Position) throws {
+    progress.note("step \(position.step) is skipped: its gradient is not finite")
+    try log.append(
+      LogRecord("skipped", step: position.step + 1, ["epoch": .integer(position.epoch)]))
+  }
+
   package func validation(
     _ validation: RunState.Validation, _ ranking: RankingMetrics, tags: [String],
     best: EarlyStopping.Best?, isBest: Bool

@@ -41,6 +41,7 @@ package struct RunSession {
   package func run(trouble: @escaping @Sendable () -> TrainingError? = { nil }) throws -> RunOutcome
   {
     let store = try Store(store)
+    let configuration = try configuration.resolved(for: store)
     try configuration.requireFeatures(of: store)
     let network = try configuration.network(for: store)
     let schedule = configuration.schedule(for: store)
@@ -56,7 +57,7 @@ package struct RunSession {
       maxSteps: configuration.training.maxSteps, output: output)
     defer { progress.finish() }
     for warning in store.warnings { progress.note("store: \(warning)") }
-    let folder = try open(state, store, progress)
+    let folder = try open(state, configuration, store, progress)
     let term = try folder.beginTerm()
     let report = RunReport(
       log: try folder.log(after: state.position.step), progress: progress)
@@ -100,7 +101,7 @@ package struct RunSession {
 
   /// The run's folder, new or as a term before left it; fills `state` from its newest checkpoint.
   private func open(
-    _ state: RunState, _ store: Store, _ progress: ProgressDisplay
+    _ state: RunState, _ configuration: Configuration, _ store: Store, _ progress: ProgressDisplay
   ) throws -> RunFolder {
     guard resumes, let folder else {
       return try RunFolder.create(folder, configuration: configuration)

@@ -3,7 +3,7 @@ import Kernels
 import Models
 
 /// A split's labels, and the scores of a model against them.
-package struct ValidationLabels {
+package struct SplitLabels {
   private let labels: [UInt8]
   private let tags: Int
 
@@ -16,6 +16,13 @@ package struct ValidationLabels {
       labels += row.map { $0 > 0 ? 1 : 0 }
     }
     self.labels = labels
+  }
+
+  /// Whether every clip has exactly one tag: a task of telling classes apart.
+  package var isSingleLabel: Bool {
+    stride(from: 0, to: labels.count, by: tags).allSatisfy { start in
+      labels[start..<(start + tags)].reduce(0) { $0 + Int($1) } == 1
+    }
   }
 
   /// - Parameter logits: `[clips, tags]`
@@ -35,6 +42,18 @@ package struct ValidationLabels {
     } catch {
       throw TrainingError(.fault, "the model's scores cannot be ranked: \(error)")
     }
+  }
+}
+
+extension Configuration {
+  /// This configuration with nothing left to the store: `loss.kind: auto` becomes softmax where every
+  /// training clip has exactly one tag, and binary elsewhere.
+  package func resolved(for store: Store) throws -> Configuration {
+    guard loss.kind == .auto else { return self }
+    var resolved = self
+    resolved.loss.kind =
+      try SplitLabels(store, .train).isSingleLabel && store.tags.count > 1 ? .softmax : .binary
+    return resolved
   }
 }
 

@@ -34,7 +34,7 @@ import Training
     _ = state.stopping.observe(0.75, step: 3, epoch: 1)
     _ = state.stopping.observe(0.7, step: 6, epoch: 2)
     let logits = (0..<30).map { Float($0 * 7 % 30) / 10 - 1.5 }
-    _ = state.validated(try ValidationLabels(store, .validation).scores(logits, Loss(.binary)))
+    _ = state.validated(try SplitLabels(store, .validation).scores(logits, Loss(.binary)))
     (state.lossSum, state.lossSteps) = (1.0 / 3, 2)
     return state
   }

@@ -20,7 +20,7 @@ import Training
 
   @Test("right answers rank perfectly, with the loss of their margin")
   func right() throws {
-    let labels = try ValidationLabels(store, .validation)
+    let labels = try SplitLabels(store, .validation)
     let scores = try labels.scores(perfect(margin: 2), Loss(.binary))
     #expect(scores.ranking.rocAUC == 1 && scores.ranking.prAUC == 1)
     #expect(abs(scores.loss - log1p(exp(-2))) < 1e-7)
@@ -34,7 +34,7 @@ import Training
   @Test("each split is scored against its own labels")
   func splits() throws {
     for (split, count) in [(Split.train, 24), (.validation, 10), (.test, 6)] {
-      let labels = try ValidationLabels(store, split)
+      let labels = try SplitLabels(store, split)
       let logits: [Float] = (0..<count).flatMap { clip in
         (0..<3).map { clip >> $0 & 1 == 1 ? 1 : -1 }
       }
@@ -48,7 +48,7 @@ import Training
 
   @Test("answers beyond what a probability can tell apart are still ranked")
   func saturated() throws {
-    let labels = try ValidationLabels(store, .validation)
+    let labels = try SplitLabels(store, .validation)
     let logits = perfect(margin: 5).map { $0 + 40 }
     #expect(try labels.scores(logits, Loss(.binary)).ranking.rocAUC == 1)
     let softmax = try labels.scores(perfect(margin: 2), Loss(.softmax))
@@ -57,7 +57,7 @@ import Training
 
   @Test("an answer that is not a number is refused in words")
   func notANumber() throws {
-    let labels = try ValidationLabels(store, .validation)
+    let labels = try SplitLabels(store, .validation)
     var logits = perfect(margin: 1)
     logits[4] = .nan
     let error = #expect(throws: TrainingError.self) { try labels.scores(logits, Loss(.binary)) }
@@ -70,7 +70,7 @@ import Training
     let state = RunState(try configuration.network(for: store), configuration, stepsPerEpoch: 3)
     for _ in 0..<3 { state.position.advance(stepsPerEpoch: 3, updated: true) }
     (state.lossSum, state.lossSteps) = (1.5, 3)
-    let scores = try ValidationLabels(store, .validation)
+    let scores = try SplitLabels(store, .validation)
       .scores(perfect(margin: 2), Loss(.binary))
     let validation = state.validated(scores)
     #expect(validation.trainLoss == 0.5 && validation.rocAUC == 1 && validation.step == 3)
