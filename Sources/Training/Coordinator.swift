@@ -140,7 +140,7 @@ package final class Coordinator {
     case .stop:
       throw TrainingError(
         .badInput,
-        "the gradient of step \(position.step) is not finite (the lines above name lane and clips): "
+        "the gradient of step \(position.step + 1) is not finite (the lines above name lane and clips): "
           + "look at those clips, lower optimizer.learningRate or set training.clipNorm; "
           + "training.notFinite: skip leaves such steps out")
     case .skip:

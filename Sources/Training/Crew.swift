@@ -9,6 +9,7 @@ package final class Crew {
   private let endpoint: CoordinatorEndpoint
   private let welcome: Welcome
   private let build: String
+  private let processor: String?
   private let announce: (String) -> Void
   private var membership: Membership
   private var reduction: any CoordinatorReduction
@@ -19,14 +20,16 @@ package final class Crew {
   /// - Parameters:
   ///   - contributionCount: floats of a lane's contribution
   ///   - welcome: what a worker must know before it can compute
+  ///   - processor: the only model of processor that workers may have; nil takes any
   ///   - announce: receives a line for the log
   package init(
     _ endpoint: CoordinatorEndpoint, lanes: Int, contributionCount: Int, welcome: Welcome,
-    build: String, announce: @escaping (String) -> Void
+    build: String, processor: String?, announce: @escaping (String) -> Void
   ) {
     self.endpoint = endpoint
     self.welcome = welcome
     self.build = build
+    self.processor = processor
     self.announce = announce
     let tree = LaneTree(lanes: lanes)
     membership = Membership(tree: tree)
@@ -116,8 +119,14 @@ package final class Crew {
     while !outstanding.isEmpty {
       try next { peer, message in
         guard case .scores(let scores) = message, scores.job == job,
-          outstanding.contains(scores.clips), scores.values.count == scores.clips.count * tags
+          outstanding.contains(scores.clips)
         else { return }
+        guard scores.values.count == scores.clips.count * tags else {
+          throw TrainingError(
+            .fault,
+            "worker \(name(of: peer)) sent \(scores.values.count) scores for \(scores.clips.count) "
+              + "clips and \(tags) tags")
+        }
         outstanding.remove(scores.clips)
         logits.replaceSubrange(
           (scores.clips.lowerBound * tags)..<(scores.clips.upperBound * tags), with: scores.values)
@@ -183,6 +192,10 @@ package final class Crew {
     let refusal: String? =
       if hello.build != build {
         "this worker is build \(hello.build) and the coordinator is build \(build): install the same on both"
+      } else if let processor, hello.processor != processor {
+        "this worker's processor is \(hello.processor) and the coordinator's is \(processor), which may "
+          + "round differently: --allow-mixed-cpus takes it, and the result may then depend on who "
+          + "computes what"
       } else if !hasRoom {
         "the run has all the workers it waited for"
       } else {

@@ -127,6 +127,11 @@ package struct HTMLReport {
       svg +=
         "<polyline class=\"\(curve.style)\" points=\"\(thinned(curve.points).map(place).joined(separator: " "))\"/>"
     }
+    // A curve of one point has no line.
+    for curve in curves where curve.points.count == 1 {
+      let point = place(curve.points[0]).split(separator: ",")
+      svg += "<circle class=\"\(curve.style)\" cx=\"\(point[0])\" cy=\"\(point[1])\" r=\"2\"/>"
+    }
     let keys = curves.map { "<span class=\"key\"><i class=\"\($0.style)\"></i>\($0.name)</span>" }
     return "<h2>\(title)</h2><p>\(keys.joined())</p>\(svg)</svg>"
   }

@@ -2,7 +2,7 @@ import Dispatch
 import Foundation
 import Synchronization
 
-/// Ctrl-C and SIGTERM as something to ask for, instead of the end of the process.
+/// Ctrl-C, SIGTERM and a closed terminal as something to ask for, instead of the end of the process.
 ///
 /// The first signal asks the program to save and leave. A second one ends it at once.
 package final class Interruption: Sendable {
@@ -11,8 +11,10 @@ package final class Interruption: Sendable {
 
   /// - Parameter onSignal: called on another thread for the first signal
   package init(onSignal: @escaping @Sendable () -> Void) {
-    for number in [SIGINT, SIGTERM] {
-      signal(number, SIG_IGN)
+    for number in [SIGINT, SIGTERM, SIGHUP] {
+      // Under nohup the end of the terminal is nothing to us.
+      let before = signal(number, SIG_IGN)
+      if number == SIGHUP && unsafeBitCast(before, to: Int.self) == 1 { continue }
       let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
       source.setEventHandler { [unowned self] in
         let first = received.compareExchange(
@@ -32,6 +34,7 @@ package final class Interruption: Sendable {
     switch received.load(ordering: .sequentiallyConsistent) {
     case SIGINT: "Ctrl-C"
     case SIGTERM: "SIGTERM"
+    case SIGHUP: "the end of its terminal"
     default: nil
     }
   }

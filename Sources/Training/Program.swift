@@ -5,16 +5,40 @@ import Synchronization
 /// What the programs have in common.
 package enum Program {
   /// Writes a line for people, to standard error.
-  package static func say(_ text: String) {
-    FileHandle.standardError.write(Data((text + "\n").utf8))
+  package static func say(_ text: String) { writeToStandardError(text + "\n") }
+
+  /// Writes as much as can be written: that nobody reads, or that a disk is full, is no reason to stop
+  /// training.
+  package static func writeToStandardError(_ text: String) {
+    let bytes = Array(text.utf8)
+    var done = 0
+    while done < bytes.count {
+      let count = bytes[done...].withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+      if count < 0 && errno == EINTR { continue }
+      if count <= 0 { return }
+      done += count
+    }
+  }
+
+  /// Gives a process that was started without standard streams empty ones: the next file it opens
+  /// would take their place, and get what is meant for people.
+  private static func fillStandardStreams() {
+    var descriptor: Int32
+    repeat { descriptor = open("/dev/null", O_RDWR) } while (0...2).contains(descriptor)
+    if descriptor > 2 { close(descriptor) }
   }
 
   /// Runs a program's body and ends the process; an error becomes one sentence and an exit status.
   package static func run(_ body: () throws -> Void) -> Never {
     // A reader that goes away (`tutti inspect … | head`) ends the output, not the program.
     signal(SIGPIPE, SIG_IGN)
+    fillStandardStreams()
     do {
       try body()
+      if fflush(nil) != 0 && errno != EPIPE {
+        throw TrainingError(
+          .unavailable, "standard output cannot be written: \(String(cString: strerror(errno)))")
+      }
       exit(ExitStatus.done.rawValue)
     } catch {
       let name = URL(fileURLWithPath: CommandLine.arguments[0]).lastPathComponent
@@ -37,10 +61,24 @@ package enum Program {
       }
       return try Configuration(path: path, overrides: overrides)
     }
-    let main = "configs/crnn.yaml"
-    return FileManager.default.fileExists(atPath: main)
-      ? try Configuration(path: main, overrides: overrides)
-      : try Configuration(overrides: overrides)
+    return try Configuration(path: try mainJob(), overrides: overrides)
+  }
+
+  /// `configs/crnn.yaml`, above the program in the folder that it was built in, or below this one.
+  private static func mainJob() throws -> String {
+    var folder = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+    var candidates: [String] = []
+    while folder.path != "/" {
+      folder.deleteLastPathComponent()
+      candidates.append(folder.appendingPathComponent("configs/crnn.yaml").path)
+    }
+    candidates.append("configs/crnn.yaml")
+    guard let found = candidates.first(where: FileManager.default.fileExists(atPath:)) else {
+      throw TrainingError(
+        .badInput,
+        "there is no configs/crnn.yaml above this program or here: give --config a configuration")
+    }
+    return found
   }
 
   /// The embedded data set's store, made with a word on what is going on if it is not there.

@@ -93,7 +93,7 @@ package final class ProgressDisplay {
           let known = ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
           return known ? Int(size.ws_col) : 80
         },
-        write: { FileHandle.standardError.write(Data($0.utf8)) })
+        write: Program.writeToStandardError)
     }
   }
 

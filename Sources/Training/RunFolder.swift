@@ -115,7 +115,9 @@ package final class RunFolder {
 
   /// Removes a run in which nothing has happened yet.
   package func discard() {
-    for name in [".term", "metrics.jsonl", "config.yaml", ".lock"] { unlink(path + "/" + name) }
+    for name in [".term", ".store", "metrics.jsonl", "config.yaml", ".lock"] {
+      unlink(path + "/" + name)
+    }
     for folder in [checkpointsPath, path] { rmdir(folder) }
   }
 
@@ -172,6 +174,8 @@ package final class RunFolder {
   // MARK: - Folders
 
   static func names(in folder: String) throws -> [String] {
+    guard let stream = opendir(folder) else { throw FileError("list", path: folder, errno: errno) }
+    defer { closedir(stream) }
     do {
       return try FileManager.default.contentsOfDirectory(atPath: folder)
     } catch {

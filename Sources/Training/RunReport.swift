@@ -39,7 +39,8 @@ package final class RunReport {
 
   /// A step was left out, since its gradient was not finite.
   package func skipped(_ position: RunState.Position) throws {
-    progress.note("step \(position.step) is skipped: its gradient is not finite")
+    lastStep = clock.now
+    progress.note("step \(position.step + 1) is skipped: its gradient is not finite")
     try log.append(
       LogRecord("skipped", step: position.step + 1, ["epoch": .integer(position.epoch)]))
   }

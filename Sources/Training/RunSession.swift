@@ -14,6 +14,8 @@ package struct RunSession {
   package var address = "tcp://127.0.0.1:0"
   /// Workers to wait for.
   package var workers: Int
+  /// Whether workers may run on another kind of processor than the coordinator.
+  package var allowsMixedProcessors = false
   package var output = ProgressDisplay.Output.standardError
   package var transport: any Transport = ZeroMQTransport()
   /// Says that the run should save and end, and why.
@@ -59,6 +61,7 @@ package struct RunSession {
     for warning in store.warnings { progress.note("store: \(warning)") }
     let folder = try open(state, configuration, store, progress)
     let term = try folder.beginTerm()
+    try folder.remember(store: self.store)
     let report = RunReport(
       log: try folder.log(after: state.position.step), progress: progress)
 
@@ -69,7 +72,7 @@ package struct RunSession {
         listeningAt: address, over: transport, run: term.run, term: term.number,
         settings: EndpointSettings(largestVector: count))
     } catch {
-      // A mistaken port must not take the run's name.
+      // Nothing has happened yet: a mistaken port must not take the run's name.
       if !resumes { folder.discard() }
       throw error
     }
@@ -77,7 +80,11 @@ package struct RunSession {
     let crew = Crew(
       endpoint, lanes: configuration.training.lanes, contributionCount: count,
       welcome: Welcome(configuration: configuration.yaml, storeFingerprint: store.fingerprint),
-      build: Build.version, announce: report.note)
+      build: Build.version, processor: allowsMixedProcessors ? nil : Processor.model,
+      announce: report.note)
+    if allowsMixedProcessors {
+      report.note("--allow-mixed-cpus: the result may depend on which processor computes what")
+    }
     crew.interruption = { [interruption] () -> (any Error)? in
       if let signal = interruption() {
         return TrainingError(.interrupted, "interrupted by \(signal)")
@@ -92,8 +99,13 @@ package struct RunSession {
     )
     report.note(
       "waiting for \(workers) \(workers == 1 ? "worker" : "workers") at \(endpoint.address)")
-    try launch(Launching(address: endpoint.address, store: self.store) { endpoint.interrupt() })
-    try crew.gather(workers)
+    do {
+      try launch(Launching(address: endpoint.address, store: self.store) { endpoint.interrupt() })
+      try crew.gather(workers)
+    } catch {
+      report.note("no step was made; go on with --resume \(folder.path)")
+      throw error
+    }
     return try Coordinator(
       configuration, store: store, folder: folder, state: state, crew: crew, report: report
     ).run()

@@ -29,3 +29,23 @@ extension RunFolder {
     return term
   }
 }
+
+/// Which store a run trains on, on this machine: a checkpoint knows its fingerprint, not its place.
+extension RunFolder {
+  private static func storePath(_ run: String) -> String { run + "/.store" }
+
+  /// - Throws: `FileError`
+  package func remember(store: URL) throws {
+    try AtomicFile.write(Self.storePath(path), fileSystem: fileSystem) { file in
+      try file.append(store.standardizedFileURL.path)
+    }
+  }
+
+  /// The store of the run in `folder`, if it says and the store is still there.
+  package static func rememberedStore(of folder: String) -> URL? {
+    guard let path = try? String(contentsOfFile: storePath(folder), encoding: .utf8),
+      FileManager.default.fileExists(atPath: path)
+    else { return nil }
+    return URL(fileURLWithPath: path)
+  }
+}

@@ -49,6 +49,10 @@ package struct WorkerLife {
     }
   }
 
+  private static func senseless(_ order: String) -> TrainingError {
+    TrainingError(.fault, "the coordinator asks for \(order), which do not exist")
+  }
+
   private static let interrupted = TrainingError(
     .interrupted, "interrupted: this worker leaves; the coordinator holds the state")
 
@@ -90,7 +94,10 @@ package struct WorkerLife {
       case .compute(let order):
         try compute(order, computer, &reduction, endpoint, hash)
       case .evaluate(let order):
-        guard let split = Split(rawValue: order.split) else { continue }
+        guard let split = Split(rawValue: order.split),
+          order.clips.lowerBound % LaneComputer.evaluationBatch == 0,
+          order.clips.upperBound <= store.clipCount(in: split)
+        else { throw Self.senseless("clips \(order.clips) of the split \(order.split)") }
         let logits = try computer.logits(split, order.clips)
         try endpoint.send(
           .scores(Cluster.Scores(job: order.job, clips: order.clips, values: logits)))
@@ -105,6 +112,10 @@ package struct WorkerLife {
     _ order: Compute, _ computer: LaneComputer, _ reduction: inout any WorkerReduction,
     _ endpoint: WorkerEndpoint, _ hash: UInt64
   ) throws {
+    guard order.stepInEpoch >= 0, order.stepInEpoch < computer.schedule.stepsPerEpoch,
+      order.epoch >= 0, order.step >= 0, order.clipsInStep > 0, !order.lanes.isEmpty,
+      order.lanes.lowerBound >= 0, order.lanes.upperBound <= computer.schedule.lanes
+    else { throw Self.senseless("step \(order.stepInEpoch) of an epoch, lanes \(order.lanes)") }
     reduction.begin(order, parametersHash: hash)
     computer.announce(epoch: order.epoch, stepInEpoch: order.stepInEpoch, lanes: order.lanes)
     for (done, lane) in order.lanes.enumerated() {
@@ -115,7 +126,7 @@ package struct WorkerLife {
       if let defect = try computer.defect(
         in: contribution, epoch: order.epoch, stepInEpoch: order.stepInEpoch, lane: lane)
       {
-        announce("step \(order.step): \(defect)")
+        announce("step \(order.step + 1): \(defect)")
       }
       try reduction.add(
         Span(_unsafeElements: UnsafeBufferPointer(contribution.buffer)), lane: lane,

@@ -26,7 +26,7 @@ import Training
   var threads: Int?
   @Option(
     help: ArgumentHelp(
-      "Configuration file (default: the one in configs/crnn.yaml).", valueName: "file"))
+      "Configuration file (default: configs/crnn.yaml, the main job).", valueName: "file"))
   var config: String?
   @Option(
     name: .customLong("set"), parsing: .singleValue,
@@ -35,7 +35,8 @@ import Training
   var overrides: [String] = []
   @Option(
     help: ArgumentHelp(
-      "A store made by `tutti prepare` (default: the embedded data set).", valueName: "store"))
+      "A store made by `tutti prepare` (default: the resumed run's, or the embedded data set).",
+      valueName: "store"))
   var data: String?
   @Option(
     name: .customLong("run"),
@@ -54,6 +55,9 @@ import Training
     help: "Let workers connect from other machines without keys: whoever reaches the port may join."
   )
   var insecure = false
+  @Flag(
+    help: "Take workers on other kinds of processor: the result may then depend on who computes.")
+  var allowMixedCpus = false
 
   func run() throws {
     try check()
@@ -89,11 +93,14 @@ import Training
   private func train() throws {
     try Processor.requireInstructionSet()
     let configuration = try Program.configuration(config, resume: resume, overrides)
-    let store = try data.map { URL(fileURLWithPath: $0) } ?? Program.embeddedStore()
+    let store =
+      try data.map { URL(fileURLWithPath: $0) }
+      ?? resume.flatMap(RunFolder.rememberedStore(of:)) ?? Program.embeddedStore()
     var session = RunSession(
       configuration: configuration, store: store, workers: workers + awaited)
     session.folder = resume ?? folder
     session.resumes = resume != nil
+    session.allowsMixedProcessors = allowMixedCpus
     if let bind { session.address = bind }
     let wake = Wake()
     let interruption = Interruption { wake() }

@@ -56,11 +56,11 @@ import Training
     let error = try #require(result.error, "\(result.said)")
     #expect(error.status == .badInput)
     let position = try run.last.position
-    #expect(error.description.contains("the gradient of step \(position.step) is not finite"))
+    #expect(error.description.contains("the gradient of step \(position.step + 1) is not finite"))
     #expect(position.step == position.updates && position.step < 6)
     #expect(try run.log.count == position.step)
     let report = try #require(result.said.split(separator: "\n").first { $0.contains("in lane") })
-    #expect(report.hasPrefix("step \(position.step): ") && report.contains("clips train-013"))
+    #expect(report.hasPrefix("step \(position.step + 1): ") && report.contains("clips train-013"))
   }
 
   @Test("skip: the step is left out, and workers do not matter")
@@ -103,7 +103,7 @@ import Training
       let run = InProcessRun(
         configuration: configuration, store: store.directory.path, folder: path, resumes: true)
       let error = try #require(try run.run().error)
-      #expect(error.status == .badInput && error.description.contains("step 0 is not finite"))
+      #expect(error.status == .badInput && error.description.contains("step 1 is not finite"))
     }
   }
 }
