@@ -119,7 +119,7 @@ package struct RunSession {
       return try RunFolder.create(folder, configuration: configuration)
     }
     let run = try RunFolder.resume(folder)
-    let changes = configuration.differences(from: try run.configuration())
+    let changes = configuration.differences(from: try run.configuration().resolved(for: store))
     if let change = changes.first(where: { !$0.mayChange }) {
       throw TrainingError(
         .badInput,
