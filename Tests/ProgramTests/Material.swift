@@ -67,10 +67,8 @@ struct Material {
     ["--config", configuration, "--data", store, "--run", run] + more
   }
 
-  /// The arguments that go on with `run`.
-  func resuming(_ run: String, _ more: String...) -> [String] {
-    ["--resume", run, "--data", store] + more
-  }
+  /// The arguments that go on with `run`, which knows its store.
+  func resuming(_ run: String, _ more: String...) -> [String] { ["--resume", run] + more }
 
   /// Removed when the test process ends.
   private static func sharedFolder() throws -> String {

@@ -25,7 +25,7 @@ final class Program {
   }
 
   /// Where the executables are: beside the test bundle.
-  private static let folder = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+  static let folder = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
     .deletingLastPathComponent()
 
   private let name: String

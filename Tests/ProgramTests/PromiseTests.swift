@@ -53,7 +53,7 @@ struct PromiseTests {
 
   @Test(
     "an interrupted coordinator saves and says so; its run goes on to the same bytes",
-    arguments: [SIGINT, SIGTERM], [1, 2])
+    arguments: [SIGINT, SIGTERM, SIGHUP], [1, 2])
   func interrupted(signal: Int32, workers: Int) throws {
     try Program.start("coordinator", material.training(run, "--workers", "\(workers)")) {
       coordinator in
@@ -134,6 +134,25 @@ struct PromiseTests {
     #expect(long.code == 0, "\(long.errors)")
     #expect(try digest(run + "/last.safetensors") == material.reference.last)
     #expect(try digest(run + "/best.safetensors") == material.reference.best)
+  }
+
+  @Test(
+    "a log that is full, closed or read by nobody does not stop the training",
+    arguments: ["2>/dev/full", "2>&-", "0<&- 2>&- 1>&-", "2>&1 | head -n 1 >/dev/null"])
+  func deadLog(redirection: String) throws {
+    let coordinator = Program.folder.appendingPathComponent("coordinator").path
+    let arguments = material.training(run, "--workers", "1").map { "'\($0)'" }
+    let shell = Process()
+    shell.executableURL = URL(fileURLWithPath: "/bin/sh")
+    shell.arguments = [
+      "-c", "'\(coordinator)' \(arguments.joined(separator: " ")) \(redirection)",
+    ]
+    try shell.run()
+    shell.waitUntilExit()
+    // Where the last in a pipe has the status, the bytes tell.
+    #expect(shell.terminationStatus == 0)
+    try expectReference()
+    #expect(try !Files.bytes(run + "/.lock").contains(UInt8(ascii: "\n")))
   }
 
   @Test("two coordinators cannot write one run")
