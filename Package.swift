@@ -10,10 +10,7 @@ import PackageDescription
   let instructionSet: [String] = []
 #endif
 
-let kernelSettings: [SwiftSetting] = [
-  .unsafeFlags(instructionSet),
-  .unsafeFlags(["-Ounchecked"], .when(configuration: .release)),
-]
+let kernelSettings: [SwiftSetting] = [.unsafeFlags(instructionSet)]
 
 let package = Package(
   name: "tutti",
