@@ -3,7 +3,7 @@ import Kernels
 /// A differentiable function: it holds sizes, never numbers.
 ///
 /// Parameters, running statistics, activations and scratch live in flat storages that whoever runs
-/// the layer owns (see `Models/Executor`); a pass hands the layer its windows on them. Nothing is
+/// the layer owns (see `Models/Executor`); a pass hands the layer its windows on them. No tensor is
 /// allocated in a pass. Shapes are those of one clip; a pass has `clips` of them.
 ///
 /// A new layer is one file here and one line in the table of layer cases in the tests, which gives

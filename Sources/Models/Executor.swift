@@ -3,7 +3,7 @@ import Layers
 
 /// Runs a network forward and backward over a few clips, in one arena planned from the network.
 ///
-/// Nothing is allocated once it stands. In training every layer keeps its output and what its
+/// No tensor is allocated once it stands. In training every layer keeps its output and what its
 /// backward pass needs; gradients of activations take turns in two windows. In evaluation outputs
 /// take turns as well, and what layers keep is overwritten by the next.
 package final class Executor {

@@ -86,17 +86,6 @@ extension Configuration {
     case halfMillion = "0.5M"
     case million = "1M"
     case threeMillion = "3M"
-
-    /// The count of weights and biases that the name promises.
-    package var nominalParameters: Int {
-      switch self {
-      case .tenthMillion: 100_000
-      case .quarterMillion: 250_000
-      case .halfMillion: 500_000
-      case .million: 1_000_000
-      case .threeMillion: 3_000_000
-      }
-    }
   }
 
   package enum Pool: String, CaseIterable, Sendable { case max, average }

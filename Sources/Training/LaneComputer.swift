@@ -16,8 +16,6 @@ package final class LaneComputer {
   private let training: Executor
   private let evaluation: Executor
   private let prefetcher: Prefetcher
-  /// Time spent waiting for data since this was last asked.
-  private var waited = Duration.zero
 
   /// Clips that are evaluated together. Batches begin at multiples of it, counted from the split's
   /// first clip, so that a clip always has the same company.
@@ -76,7 +74,6 @@ package final class LaneComputer {
   ) throws -> Storage {
     let batch = try prefetcher.take(
       Prefetcher.Key(epoch: epoch, step: stepInEpoch, lane: lane))
-    waited += batch.waited
     _ = training.input.buffer.update(from: batch.features)
     _ = training.labels.buffer.update(from: batch.labels)
     training.train(
@@ -98,12 +95,6 @@ package final class LaneComputer {
     let what = window.map { "the gradient of \($0.name)" } ?? "the loss"
     return
       "\(what) is \(contribution.base[index]) in lane \(lane), clips \(clips.joined(separator: ", "))"
-  }
-
-  /// Time spent waiting for data since the last call.
-  package func takeWait() -> Duration {
-    defer { waited = .zero }
-    return waited
   }
 
   /// Logits of some clips of a split, `[clips, tags]`.

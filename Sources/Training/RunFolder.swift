@@ -174,12 +174,11 @@ package final class RunFolder {
   // MARK: - Folders
 
   static func names(in folder: String) throws -> [String] {
-    guard let stream = opendir(folder) else { throw FileError("list", path: folder, errno: errno) }
-    defer { closedir(stream) }
     do {
       return try FileManager.default.contentsOfDirectory(atPath: folder)
     } catch {
-      throw FileError("list", path: folder, errno: EIO)
+      let cause = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
+      throw FileError("list", path: folder, errno: cause.map { Int32($0.code) } ?? EIO)
     }
   }
 
