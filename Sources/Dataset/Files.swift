@@ -119,12 +119,30 @@ struct DurableFile: ~Copyable {
     }
   }
 
+  /// Makes `url` another name of the file `source`, which is brought to the disk. What had the name
+  /// is replaced.
+  ///
+  /// - Returns: false if the two are on different file systems, or theirs knows no links
+  static func link(_ source: URL, as url: URL) throws -> Bool {
+    guard unlink(url.path) == 0 || errno == ENOENT else {
+      throw DatasetError.system("replace", path: url.path)
+    }
+    guard Foundation.link(source.path, url.path) == 0 else {
+      if [EXDEV, EPERM, EOPNOTSUPP, ENOSYS, EMLINK].contains(errno) { return false }
+      throw DatasetError.system("link to \(source.path)", path: url.path)
+    }
+    try synchronize(file: url)
+    return true
+  }
+
   /// Brings a folder's list of names to the disk, so that renamed files survive a power cut.
-  static func synchronize(folder: URL) throws {
-    let descriptor = open(folder.path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw DatasetError.system("open", path: folder.path) }
+  static func synchronize(folder: URL) throws { try synchronize(file: folder) }
+
+  private static func synchronize(file: URL) throws {
+    let descriptor = open(file.path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw DatasetError.system("open", path: file.path) }
     defer { close(descriptor) }
-    guard fsync(descriptor) == 0 else { throw DatasetError.system("write", path: folder.path) }
+    guard fsync(descriptor) == 0 else { throw DatasetError.system("write", path: file.path) }
   }
 }
 

@@ -203,14 +203,8 @@ package final class Store: Sendable {
 
   private static func readDescription(in directory: URL) throws -> StoreDescription {
     let url = directory.appendingPathComponent(StoreDescription.fileName)
-    func exists(_ url: URL) -> Bool { FileManager.default.fileExists(atPath: url.path) }
-    if !exists(url) {
-      let isUnfinished = exists(directory.appendingPathComponent(DirectoryClaim.markerName))
-      throw DatasetError(
-        isUnfinished ? .unfinished : .notAStore, attempt: "open the store", path: directory.path,
-        detail: isUnfinished
-          ? "its preparation was not finished; run it again"
-          : "the folder holds no store.json; give the folder that `tutti prepare` made")
+    guard FileManager.default.fileExists(atPath: url.path) else {
+      throw StorePart.whyNoStore(directory)
     }
     guard let json = try? Data(contentsOf: url) else {
       throw DatasetError(

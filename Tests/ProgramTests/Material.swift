@@ -119,7 +119,7 @@ struct Material {
   }
 
   /// A WAV file of one channel.
-  private static func wave(_ samples: [Int16]) -> Data {
+  static func wave(_ samples: [Int16]) -> Data {
     let data = samples.withUnsafeBytes { Data($0) }
     var wave = Data("RIFF".utf8)
     wave.append(integer: UInt32(36 + data.count))

@@ -262,7 +262,7 @@ extension Refusal {
   private static let lists = [
     Refusal(
       "a list with a file that is not there", "tutti", 65, says: "tags.csv, line 3", "clip999.wav",
-      "--skip-missing"
+      "--skip-bad"
     ) {
       try $0.preparing(
         Data(
