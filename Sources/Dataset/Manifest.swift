@@ -37,8 +37,6 @@ package struct ClipRecord: Sendable, Equatable {
 /// An importer reads one kind of description and returns a manifest; `TagsFile` is the first.
 package struct Manifest: Sendable {
   package let records: [ClipRecord]
-  /// The file that the records' lines refer to.
-  package let source: URL
 
   /// - Parameter source: the file that the records' lines refer to
   /// - Throws: `DatasetError` naming the source and the line of the first offending record
@@ -78,7 +76,6 @@ package struct Manifest: Sendable {
       works[work] = record
     }
     self.records = records
-    self.source = source
   }
 
   /// The tags that occur, sorted by name (by their UTF-8 bytes).

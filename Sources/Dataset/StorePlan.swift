@@ -37,19 +37,13 @@ package struct StorePlan: Sendable {
   ///   - tags: the K labels in their order; other tags of the records are left out. By default
   ///     those that occur, sorted by name
   ///   - shard: the share of the clips to be prepared here; nil for all
-  /// - Throws: `.noClips` if there is no tag
   package init(
     manifest: Manifest, tags: [String]? = nil, maker: String, bands: Int, frames: Int,
     settings: [FeatureSetting], clipsPerBlock: Int = 64, shard: Shard? = nil
-  ) throws {
+  ) {
     precondition(bands > 0 && frames > 0 && clipsPerBlock > 0, "sizes must be positive")
     let tags = tags ?? manifest.tags
     precondition(Set(tags).count == tags.count, "the list of tags repeats one")
-    guard !tags.isEmpty else {
-      throw DatasetError(
-        .noClips, attempt: "prepare a store", path: manifest.source.path,
-        detail: "no clip has a tag, so there is nothing to learn")
-    }
     records = Split.allCases.flatMap { split in
       manifest.records.filter { $0.split == split }.sorted { utf8Precedes($0.id, $1.id) }
     }

@@ -60,11 +60,16 @@ package final class StoreWriter: Sendable {
   ///   - stamps: of the sound files of `plan.indices`; with other stamps than an earlier writer's,
   ///     a block is not taken over. nil if features do not come from files
   ///   - restarts: removes what an earlier writer has left, whatever its plan
-  /// - Throws: `.occupied` if the folder is in use, `.otherStore` if it was left by a writer with
+  /// - Throws: `.noClips` if there is no tag, `.occupied` if the folder is in use, `.otherStore` if it was left by a writer with
   ///   another plan, `.wrongVersion` or `.damaged` for an unreadable journal, `.inputOutput`
   package init(
     directory: URL, plan: StorePlan, stamps: [FileStamp?]? = nil, restarts: Bool = false
   ) throws {
+    guard !plan.identity.tags.isEmpty else {
+      throw DatasetError(
+        .noClips, attempt: "prepare a store", path: directory.path,
+        detail: "no clip has a tag, so there is nothing to learn")
+    }
     let count = plan.indices.count
     let stamps = stamps ?? Array(repeating: nil, count: count)
     precondition(stamps.count == count, "\(stamps.count) stamps for \(count) clips")
@@ -97,7 +102,7 @@ package final class StoreWriter: Sendable {
     directory: URL, bands: Int, frames: Int, settings: [FeatureSetting], manifest: Manifest,
     tags: [String]? = nil, clipsPerBlock: Int = 64
   ) throws {
-    let plan = try StorePlan(
+    let plan = StorePlan(
       manifest: manifest, tags: tags, maker: "tutti", bands: bands, frames: frames,
       settings: settings, clipsPerBlock: clipsPerBlock)
     try self.init(directory: directory, plan: plan, restarts: true)

@@ -26,8 +26,8 @@ package struct Joining {
     let join = try StoreJoin(parts)
     let interruption = interruption
     let joined = try join.run(
-      into: store, threads: threads, restarts: restarts, stop: { interruption() != nil }
-    ) { progress("joining", $0, $1) }
+      into: store, threads: threads, restarts: restarts, stop: { interruption() != nil },
+      progress: { progress("joining", $0, $1) })
     guard let joined else {
       throw TrainingError(
         .interrupted,

@@ -26,6 +26,8 @@ package struct Preparation {
   /// The folder that the manifest's paths start from.
   package let audio: URL
   package let store: URL
+  /// What errors call the file with the clips.
+  package var list = "the list of clips"
   package var settings = FeatureSettings()
   package var threads = ProcessInfo.processInfo.activeProcessorCount
   /// Clips of one block file.
@@ -76,7 +78,7 @@ package struct Preparation {
   ) throws -> Outcome {
     try settings.validate()
     try requireSplits()
-    let plan = try StorePlan(
+    let plan = StorePlan(
       manifest: manifest, tags: tags, maker: "tutti \(Build.version)", bands: settings.melBands,
       frames: settings.frames,
       settings: settings.entries.map { FeatureSetting($0.name, $0.value) },
@@ -183,13 +185,14 @@ package struct Preparation {
       let record = writer.records[index]
       throw TrainingError(
         .badInput,
-        "\(manifest.source.path), line \(record.line): \(path(record)) cannot be used: \(reason); "
+        "\(place(record)): \(path(record)) cannot be used: \(reason); "
           + "replace the file, or leave such clips out without --strict. " + kept(writer))
     }
     try writer.quarantine(index, reason: reason)
   }
 
   private func path(_ record: ClipRecord) -> String { audio.path + "/" + record.path }
+  private func place(_ record: ClipRecord) -> String { "\(list), line \(record.line)" }
 
   // MARK: Before anything is computed
 
@@ -199,7 +202,7 @@ package struct Preparation {
     where !manifest.records.contains(where: { $0.split == split }) {
       throw TrainingError(
         .badInput,
-        "\(manifest.source.path): the \(split.rawValue) split is empty; give some clips the split "
+        "\(list): the \(split.rawValue) split is empty; give some clips the split "
           + split.rawValue)
     }
   }
@@ -236,7 +239,7 @@ package struct Preparation {
     let count = missing.count - 1
     throw TrainingError(
       .badInput,
-      "\(manifest.source.path), line \(first.line): there is no file \(first.path) in \(audio.path) "
+      "\(place(first)): there is no file \(first.path) in \(audio.path) "
         + "that can be read"
         + (others.isEmpty
           ? ""

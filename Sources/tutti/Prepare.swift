@@ -87,6 +87,7 @@ struct Prepare: ParsableCommand {
     let (manifest, audio) = try clips()
     var preparation = Preparation(
       manifest: manifest, tags: manifest.tags, audio: audio, store: store)
+    if let tags { preparation.list = tags }
     preparation.shard = part
     preparation.clipsPerBlock = clipsPerBlock
     preparation.strictness = strict ? .strict : skipBad ? .lenient : .usual

@@ -61,8 +61,8 @@ struct SmallDataset {
   }
 
   func plan() throws -> StorePlan {
-    try StorePlan(
-      manifest: Manifest(records: records, source: URL(fileURLWithPath: "/music/tags.csv")),
+    StorePlan(
+      manifest: try Manifest(records: records, source: URL(fileURLWithPath: "/music/tags.csv")),
       tags: tags, maker: maker, bands: bands, frames: frames, settings: settings,
       clipsPerBlock: clipsPerBlock, shard: shard)
   }

@@ -26,6 +26,7 @@ import Training
     var preparation = Preparation(
       manifest: manifest, tags: manifest.tags, audio: URL(fileURLWithPath: folder.path),
       store: store ?? self.store)
+    preparation.list = "list.csv"
     preparation.clipsPerBlock = 2
     preparation.threads = 1
     return preparation
