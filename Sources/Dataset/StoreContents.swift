@@ -1,19 +1,5 @@
 import Foundation
 
-/// What became of a clip on its way into a store.
-enum ClipOutcome: Sendable, Equatable {
-  case stored(checksum: UInt64)
-  case quarantined(reason: String)
-
-  var checksum: UInt64? {
-    if case .stored(let checksum) = self { checksum } else { nil }
-  }
-
-  var reason: String? {
-    if case .quarantined(let reason) = self { reason } else { nil }
-  }
-}
-
 /// All of a store but its blocks, from the plan and what became of its clips.
 struct StoreContents {
   let plan: StorePlan

@@ -80,6 +80,12 @@ package struct StorePlan: Sendable {
     return start..<min(start + identity.clipsPerBlock, records.count)
   }
 
+  /// The block's clips, counted from the first one that is to be prepared here.
+  func places(ofBlock block: Int) -> Range<Int> {
+    let (range, first) = (indices(ofBlock: block), indices.lowerBound)
+    return range.lowerBound - first..<range.upperBound - first
+  }
+
   private static func digest(of records: [ClipRecord], tags: [String]) -> String {
     let places = tagPlaces(tags)
     var digest = Digest("tutti list of clips 1")

@@ -1,5 +1,4 @@
 import Foundation
-import Synchronization
 
 /// Makes a store, or a part of one, from a plan and the features of its clips.
 ///
@@ -29,29 +28,11 @@ package final class StoreWriter: Sendable {
   private let journal: PreparationJournal
   /// What an earlier writer has finished here, by block.
   private let begun: [Int: BegunBlock]
-  private let state: Mutex<State>
+  private let ledger: OutcomeLedger
 
   private struct BegunBlock {
     let outcomes: [ClipOutcome]
     let stamps: [FileStamp?]
-  }
-
-  private enum Stage {
-    case awaited, claimed
-    case settled(ClipOutcome)
-
-    var outcome: ClipOutcome? {
-      if case .settled(let outcome) = self { outcome } else { nil }
-    }
-  }
-
-  /// All by clip or block of the plan's share, counted from its first one.
-  private struct State {
-    var stages: [Stage]
-    /// Clips of each block that are not yet stored or quarantined.
-    var awaited: [Int]
-    /// Whether the journal knows the block.
-    var isFinished: [Bool]
   }
 
   /// Takes the folder, which must be new, empty, or left by a writer of the same plan.
@@ -60,8 +41,9 @@ package final class StoreWriter: Sendable {
   ///   - stamps: of the sound files of `plan.indices`; with other stamps than an earlier writer's,
   ///     a block is not taken over. nil if features do not come from files
   ///   - restarts: removes what an earlier writer has left, whatever its plan
-  /// - Throws: `.noClips` if there is no tag, `.occupied` if the folder is in use, `.otherStore` if it was left by a writer with
-  ///   another plan, `.wrongVersion` or `.damaged` for an unreadable journal, `.inputOutput`
+  /// - Throws: `.noClips` if there is no tag, `.occupied` if the folder is in use, `.otherStore` if
+  ///   it was left by a writer with another plan, `.wrongVersion` or `.damaged` for an unreadable
+  ///   journal, `.inputOutput`
   package init(
     directory: URL, plan: StorePlan, stamps: [FileStamp?]? = nil, restarts: Bool = false
   ) throws {
@@ -90,11 +72,7 @@ package final class StoreWriter: Sendable {
     self.stamps = stamps
     tagPlaces = Dataset.tagPlaces(plan.identity.tags)
     self.begun = begun
-    state = Mutex(
-      State(
-        stages: Array(repeating: .awaited, count: count),
-        awaited: plan.blocks.map { plan.indices(ofBlock: $0).count },
-        isFinished: plan.blocks.map { _ in false }))
+    ledger = OutcomeLedger(plan)
   }
 
   /// Makes a whole store anew, of features that do not come from files.
@@ -123,12 +101,7 @@ package final class StoreWriter: Sendable {
   // MARK: Clips
 
   /// The clips that are to be added or quarantined, as indices of `records`.
-  package var remaining: [Int] {
-    let indices = plan.indices
-    return state.withLock { state in
-      indices.filter { state.stages[$0 - indices.lowerBound].outcome == nil }
-    }
-  }
+  package var remaining: [Int] { ledger.remaining }
 
   /// Whether the clip's sound file was there before the writer began.
   package func hadFile(_ index: Int) -> Bool { stamps[index - plan.indices.lowerBound] != nil }
@@ -153,14 +126,14 @@ package final class StoreWriter: Sendable {
         detail: "band \(bad / frames) of frame \(bad % frames) is \(features[bad]), "
           + "which half precision cannot hold; check the sound file and the feature settings")
     }
-    claimClip(index)
+    ledger.claim(index)
     let bytes = UnsafeRawBufferPointer(halves)
     let block = index / plan.identity.clipsPerBlock
     do {
       let slot = index - plan.indices(ofBlock: block).lowerBound
       try DurableFile(url(ofBlock: block)).write(bytes, at: slot * bytes.count)
     } catch {
-      state.withLock { $0.stages[index - plan.indices.lowerBound] = .awaited }
+      ledger.unclaim(index)
       throw error
     }
     try settle(index, .stored(checksum: checksum(bytes)))
@@ -170,29 +143,15 @@ package final class StoreWriter: Sendable {
   ///
   /// - Parameter reason: a kind, which is counted, a colon, and more: `silent: no sample …`
   package func quarantine(_ index: Int, reason: String) throws {
-    claimClip(index)
+    ledger.claim(index)
     try settle(index, .quarantined(reason: reason))
-  }
-
-  private func claimClip(_ index: Int) {
-    let place = index - plan.indices.lowerBound
-    state.withLock { state in
-      guard case .awaited = state.stages[place] else {
-        preconditionFailure("clip \(index) is dealt with twice")
-      }
-      state.stages[place] = .claimed
-    }
   }
 
   /// Notes what became of a clip; who settles the last clip of a block publishes it.
   private func settle(_ index: Int, _ outcome: ClipOutcome) throws {
-    let block = index / plan.identity.clipsPerBlock
-    let isLast = state.withLock { state in
-      state.stages[index - plan.indices.lowerBound] = .settled(outcome)
-      state.awaited[block - plan.blocks.lowerBound] -= 1
-      return state.awaited[block - plan.blocks.lowerBound] == 0
+    if let outcomes = ledger.settle(index, outcome) {
+      try publish(index / plan.identity.clipsPerBlock, outcomes)
     }
-    if isLast { try publish(block) }
   }
 
   // MARK: Blocks
@@ -201,14 +160,7 @@ package final class StoreWriter: Sendable {
     directory.appendingPathComponent(StoreDescription.blockName(block))
   }
 
-  /// The block's clips as places in `State.stages` and `stamps`.
-  private func places(ofBlock block: Int) -> Range<Int> {
-    let (range, first) = (plan.indices(ofBlock: block), plan.indices.lowerBound)
-    return range.lowerBound - first..<range.upperBound - first
-  }
-
-  private func publish(_ block: Int) throws {
-    let outcomes = state.withLock { $0.stages[places(ofBlock: block)].compactMap(\.outcome) }
+  private func publish(_ block: Int, _ outcomes: [ClipOutcome]) throws {
     let clipBytes = plan.clipBytes
     let file = try DurableFile(url(ofBlock: block))
     var kept = 0
@@ -218,11 +170,11 @@ package final class StoreWriter: Sendable {
     }
     try file.publish(size: kept * clipBytes)
     try journal.append(journalBlock(block, outcomes))
-    noteFinished(block)
+    ledger.finish(block, outcomes)
   }
 
   private func journalBlock(_ block: Int, _ outcomes: [ClipOutcome]) -> PreparationJournal.Block {
-    let files = zip(records[plan.indices(ofBlock: block)], stamps[places(ofBlock: block)])
+    let files = zip(records[plan.indices(ofBlock: block)], stamps[plan.places(ofBlock: block)])
     return PreparationJournal.Block(
       block: block,
       clips: zip(files, outcomes).map { file, outcome in
@@ -233,42 +185,23 @@ package final class StoreWriter: Sendable {
       })
   }
 
-  private func noteFinished(_ block: Int) {
-    state.withLock { $0.isFinished[block - plan.blocks.lowerBound] = true }
-  }
-
-  private func noteFinished(_ block: Int, _ outcomes: [ClipOutcome]) {
-    state.withLock { state in
-      for (place, outcome) in zip(places(ofBlock: block), outcomes) {
-        state.stages[place] = .settled(outcome)
-      }
-      state.awaited[block - plan.blocks.lowerBound] = 0
-    }
-    noteFinished(block)
-  }
-
   // MARK: Going on after an interruption
 
   /// The blocks that an earlier writer of this plan has finished here; see `takeOver`.
   package var begunBlocks: [Int] { begun.keys.sorted() }
 
   /// Clips, quarantined ones too, of the blocks that an interruption would not undo.
-  package var safeClips: Int {
-    let finished = state.withLock { $0.isFinished }
-    return zip(plan.blocks, finished).reduce(0) { sum, block in
-      block.1 ? sum + plan.indices(ofBlock: block.0).count : sum
-    }
-  }
+  package var safeClips: Int { ledger.safeClips }
 
   /// Takes over one of `begunBlocks` if its file is as it was written and its sound files are what
   /// they were. May be called from any thread, once for each block, before its clips are added.
   ///
   /// - Returns: whether it was taken over; if not, its clips remain
   package func takeOver(_ block: Int) throws -> Bool {
-    guard let begun = begun[block], begun.stamps[...] == stamps[places(ofBlock: block)],
+    guard let begun = begun[block], begun.stamps[...] == stamps[plan.places(ofBlock: block)],
       try isIntact(block, begun.outcomes)
     else { return false }
-    noteFinished(block, begun.outcomes)
+    ledger.finish(block, begun.outcomes)
     return true
   }
 
@@ -290,7 +223,6 @@ package final class StoreWriter: Sendable {
   /// - Throws: `.damaged` if it is not as it was written; `.missing`, `.truncated`, `.inputOutput`
   func adopt(_ block: PreparationJournal.Block, from source: URL) throws {
     let attempt = "join block \(block.block)"
-    let outcomes = block.clips.map(\.outcome)
     let stored = block.clips.filter { $0.checksum != nil }
     let file = try MappedFile(source, attempt: attempt, expectedSize: stored.count * plan.clipBytes)
     if let clip = file.firstClip(differingFrom: stored.compactMap(\.checksum)) {
@@ -304,14 +236,14 @@ package final class StoreWriter: Sendable {
       try withExtendedLifetime(file) { try DurableFile.write(file.bytes, to: target) }
     }
     try journal.append(block)
-    noteFinished(block.block, outcomes)
+    ledger.finish(block.block, block.clips.map(\.outcome))
   }
 
   // MARK: The end
 
   /// How many clips are quarantined, by the kind of their reason: most frequent first.
   package var quarantined: [(kind: String, clips: Int)] {
-    let reasons = state.withLock { $0.stages.compactMap(\.outcome?.reason) }
+    let reasons = ledger.outcomes.compactMap(\.reason)
     let counts = Dictionary(grouping: reasons) { String($0.prefix { $0 != ":" }) }
     return counts.map { (kind: $0, clips: $1.count) }
       .sorted { $0.clips != $1.clips ? $0.clips > $1.clips : utf8Precedes($0.kind, $1.kind) }
@@ -346,7 +278,7 @@ package final class StoreWriter: Sendable {
   }
 
   private func finishedContents() throws -> StoreContents {
-    let outcomes = state.withLock { $0.stages.compactMap(\.outcome) }
+    let outcomes = ledger.outcomes
     precondition(
       outcomes.count == plan.indices.count, "finish() before every record was dealt with")
     let contents = StoreContents(plan: plan, outcomes: outcomes)
