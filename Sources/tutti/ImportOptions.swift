@@ -2,8 +2,11 @@ import ArgumentParser
 import Dataset
 import Foundation
 
-/// What a data set is imported from, and how: the options that `tutti prepare` shares with whoever
-/// reads a data set's description.
+/// What a data set is imported from, and how. A command takes these options over as a group:
+///
+///     @OptionGroup(title: "Data set") var importing: ImportOptions
+///     try importing.requireLists()         // in run(), before anything else
+///     let imported = try importing.imported()
 struct ImportOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
@@ -43,7 +46,9 @@ struct ImportOptions: ParsableArguments {
   var minCount: Int?
   @Flag(help: "Keep clips without any of the tags; they are dropped otherwise.")
   var keepUntagged = false
-  @Flag(help: "Leave bad rows out instead of refusing the data set, and say how many.")
+  @Flag(
+    name: [.customLong("skip-bad"), .customLong("skip-missing")],
+    help: "Leave out bad rows, and clips whose file does not exist, and say how many.")
   var skipBad = false
   @Flag(help: "Refuse also what is otherwise tolerated and noted, such as repeated rows.")
   var strict = false
@@ -59,9 +64,8 @@ struct ImportOptions: ParsableArguments {
         "--dataset must be one of \(Importers.all.map(\.name).joined(separator: ", ")), not "
           + dataset)
     }
-    guard (tags == nil) != (metadata == nil) else {
-      throw ValidationError(
-        dataset == "csv" ? "give the list of clips with --tags" : "give the lists with --metadata")
+    if tags != nil && metadata != nil {
+      throw ValidationError("--tags and --metadata both name the lists: give one of them")
     }
     if tags != nil && dataset != "csv" {
       throw ValidationError("--tags goes with --dataset csv; give the lists with --metadata")
@@ -77,13 +81,32 @@ struct ImportOptions: ParsableArguments {
     }
     if let topTags, topTags < 1 { throw ValidationError("--top-tags must be at least 1") }
     if let minCount, minCount < 1 { throw ValidationError("--min-count must be at least 1") }
-    if skipBad && strict { throw ValidationError("--skip-bad and --strict exclude each other") }
+    if skipBad && strict {
+      throw ValidationError("--strict stops at what --skip-bad leaves out: give one of them")
+    }
+  }
+
+  /// Whether there is anything to import.
+  var areGiven: Bool { tags != nil || metadata != nil }
+
+  /// Not part of `validate()`, which would speak before the parser does of a misspelt option.
+  ///
+  /// - Throws: `ValidationError`
+  func requireLists() throws {
+    guard !areGiven else { return }
+    throw ValidationError(
+      dataset == "csv"
+        ? "give the list of clips with --tags"
+        : "give the folder of the data set's lists with --metadata")
   }
 
   /// Reads the data set; nothing of its sound is touched.
+  ///
+  /// - Throws: `DatasetError`
+  /// - Precondition: `areGiven`
   func imported() throws -> Imported {
     guard let importer = Importers.named(dataset), let metadata = tags ?? metadata else {
-      preconditionFailure("options that validate() would have refused")
+      preconditionFailure("imported() before validate() and requireLists()")
     }
     var request = ImportRequest(metadata: URL(fileURLWithPath: metadata))
     request.audio = audio.map { URL(fileURLWithPath: $0) }
