@@ -26,8 +26,6 @@ package struct Preparation {
   /// The folder that the manifest's paths start from.
   package let audio: URL
   package let store: URL
-  /// What errors call the file with the clips.
-  package var list = "the list of clips"
   package var settings = FeatureSettings()
   package var threads = ProcessInfo.processInfo.activeProcessorCount
   /// Clips of one block file.
@@ -185,14 +183,13 @@ package struct Preparation {
       let record = writer.records[index]
       throw TrainingError(
         .badInput,
-        "\(place(record)): \(path(record)) cannot be used: \(reason); "
+        "\(record.place): \(path(record)) cannot be used: \(reason); "
           + "replace the file, or leave such clips out without --strict. " + kept(writer))
     }
     try writer.quarantine(index, reason: reason)
   }
 
   private func path(_ record: ClipRecord) -> String { audio.path + "/" + record.path }
-  private func place(_ record: ClipRecord) -> String { "\(list), line \(record.line)" }
 
   // MARK: Before anything is computed
 
@@ -202,7 +199,7 @@ package struct Preparation {
     where !manifest.records.contains(where: { $0.split == split }) {
       throw TrainingError(
         .badInput,
-        "\(list): the \(split.rawValue) split is empty; give some clips the split "
+        "the \(split.rawValue) split is empty; give some clips the split "
           + split.rawValue)
     }
   }
@@ -239,7 +236,7 @@ package struct Preparation {
     let count = missing.count - 1
     throw TrainingError(
       .badInput,
-      "\(place(first)): there is no file \(first.path) in \(audio.path) "
+      "\(first.place): there is no file \(first.path) in \(audio.path) "
         + "that can be read"
         + (others.isEmpty
           ? ""

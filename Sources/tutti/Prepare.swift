@@ -21,103 +21,95 @@ struct Prepare: ParsableCommand {
       once the store is made.
       """)
 
-  @Option(help: ArgumentHelp("The list of clips.", valueName: "tags.csv"))
-  var tags: String?
+  @OptionGroup(title: "Data set") var importing: ImportOptions
+  @Option(help: ArgumentHelp("The store to make.", valueName: "folder"))
+  var out: String?
   @Option(
-    help: ArgumentHelp(
-      "Where the list's paths start (default: the list's folder).", valueName: "folder"))
-  var audio: String?
+    help: ArgumentHelp("Prepare one part of several, such as 3/16.", valueName: "number/parts"))
+  var shard: String?
   @Option(
     parsing: .upToNextOption,
     help: ArgumentHelp("Make one store of all parts, instead of --tags.", valueName: "part"))
   var join: [String] = []
-  @Option(help: ArgumentHelp("The store to make.", valueName: "folder"))
-  var out: String
-  @Option(
-    help: ArgumentHelp("Prepare one part of several, such as 3/16.", valueName: "number/parts"))
-  var shard: String?
   @Flag(help: "Start anew instead of going on with what an interruption has left.")
   var restart = false
   @Option(help: "Threads (default: one a core).")
   var threads: Int?
   @Option(help: "Clips of a block file, the least that an interruption undoes.")
   var clipsPerBlock = 64
-  @Flag(
-    name: [.customLong("skip-bad"), .customLong("skip-missing")],
-    help: "Leave out clips whose file does not exist, too.")
-  var skipBad = false
-  @Flag(help: "Stop at the first file that cannot be used.")
-  var strict = false
 
   func run() throws {
-    // Not in `validate()`, which would speak before the parser does of a misspelt --tags.
-    if join.isEmpty, tags == nil {
-      throw ValidationError("--tags names the list of clips, or --join the parts of a store")
+    // Not in `validate()`, which would speak before the parser does of a misspelt option.
+    if join.isEmpty { try importing.requireLists() }
+    guard out != nil || importing.dryRun else {
+      throw ValidationError("give the folder of the store with --out")
     }
     Program.run {
       let counter = Counter(unit: "files")
       let interruption = Interruption {}
-      let part = shard.flatMap(Shard.init)
-      let outcome = try work(part, counter, interruption)
-      if let store = outcome.store {
-        print(StoreTable(store).text, terminator: "")
-      } else if let part {
-        print(
-          "\(part) in \(out), \(outcome.clips) clips; once all \(part.count) are there: "
-            + "tutti prepare --join PART… --out STORE")
-      }
-      if let summary = outcome.quarantineSummary {
-        Program.say("\(summary); \(out)/quarantine.csv says why")
+      if !join.isEmpty {
+        try finish(join(counter, interruption))
+      } else {
+        let imported = try importing.imported()
+        let report = imported.report.lines.joined(separator: "\n")
+        if importing.dryRun { return print(report) }
+        Program.say(report)
+        try finish(prepare(imported, counter, interruption))
       }
     }
   }
 
-  private func work(
-    _ part: Shard?, _ counter: Counter, _ interruption: Interruption
+  private var store: URL { URL(fileURLWithPath: out ?? "") }
+  private var part: Shard? { shard.flatMap(Shard.init) }
+
+  private func prepare(
+    _ imported: Imported, _ counter: Counter, _ interruption: Interruption
   ) throws -> Preparation.Outcome {
-    defer { counter.finish() }
-    let store = URL(fileURLWithPath: out)
-    if !join.isEmpty {
-      var joining = Joining(parts: join.map { URL(fileURLWithPath: $0) }, store: store)
-      joining.restarts = restart
-      joining.interruption = { interruption.signalName }
-      if let threads { joining.threads = threads }
-      return try joining.run { counter.show($0, done: $1, of: $2) }
-    }
-    let (manifest, audio) = try clips()
     var preparation = Preparation(
-      manifest: manifest, tags: manifest.tags, audio: audio, store: store)
-    if let tags { preparation.list = tags }
+      manifest: imported.manifest, tags: imported.tags, audio: imported.audio, store: store)
     preparation.shard = part
     preparation.clipsPerBlock = clipsPerBlock
-    preparation.strictness = strict ? .strict : skipBad ? .lenient : .usual
+    preparation.strictness = importing.strict ? .strict : importing.skipBad ? .lenient : .usual
     preparation.restarts = restart
     preparation.interruption = { interruption.signalName }
     preparation.note = { counter.note($0) }
     if let threads { preparation.threads = threads }
+    defer { counter.finish() }
     return try preparation.run { counter.show($0, done: $1, of: $2) }
   }
 
-  /// The clips that the arguments name, and the folder where their paths start.
-  private func clips() throws -> (Manifest, audio: URL) {
-    let list = URL(fileURLWithPath: tags ?? "")
-    guard FileManager.default.fileExists(atPath: list.path) else {
-      throw TrainingError(.badInput, "there is no list of clips \(list.path); --tags names it")
+  private func join(
+    _ counter: Counter, _ interruption: Interruption
+  ) throws -> Preparation.Outcome {
+    var joining = Joining(parts: join.map { URL(fileURLWithPath: $0) }, store: store)
+    joining.restarts = restart
+    joining.interruption = { interruption.signalName }
+    if let threads { joining.threads = threads }
+    defer { counter.finish() }
+    return try joining.run { counter.show($0, done: $1, of: $2) }
+  }
+
+  private func finish(_ outcome: Preparation.Outcome) {
+    if let store = outcome.store {
+      print(StoreTable(store).text, terminator: "")
+    } else if let part {
+      print(
+        "\(part) in \(store.path), \(outcome.clips) clips; once all \(part.count) are there: "
+          + "tutti prepare --join PART… --out STORE")
     }
-    return (
-      try TagsFile(list).manifest,
-      audio.map { URL(fileURLWithPath: $0) } ?? list.deletingLastPathComponent()
-    )
+    if let summary = outcome.quarantineSummary {
+      Program.say("\(summary); \(store.path)/quarantine.csv says why")
+    }
   }
 
   func validate() throws {
-    if !join.isEmpty, tags != nil || audio != nil || shard != nil || strict || skipBad {
+    if !join.isEmpty,
+      importing.areGiven || importing.audio != nil || importing.strict || importing.skipBad
+        || importing.dryRun || shard != nil
+    {
       throw ValidationError(
-        "--join takes parts as they are: --tags, --audio, --shard, --strict and --skip-bad go with "
-          + "their preparation")
-    }
-    if strict, skipBad {
-      throw ValidationError("--strict stops at what --skip-bad leaves out: give one of them")
+        "--join takes parts as they are: the data set, --audio, --shard, --strict, --skip-bad and "
+          + "--dry-run go with their preparation")
     }
     if let threads, !(1...1024).contains(threads) {
       throw ValidationError("--threads must be from 1 to 1024, not \(threads)")

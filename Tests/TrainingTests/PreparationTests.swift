@@ -16,7 +16,7 @@ import Training
     let records = (0..<8).map { number in
       ClipRecord(
         id: "\(number)", path: "\(number).wav", split: number < 6 ? .train : .validation,
-        tags: ["tag"], line: number + 2)
+        tags: ["tag"], source: "list.csv", line: number + 2)
     }
     manifest = try Manifest(records: records, source: URL(fileURLWithPath: folder / "list.csv"))
   }
@@ -26,7 +26,6 @@ import Training
     var preparation = Preparation(
       manifest: manifest, tags: manifest.tags, audio: URL(fileURLWithPath: folder.path),
       store: store ?? self.store)
-    preparation.list = "list.csv"
     preparation.clipsPerBlock = 2
     preparation.threads = 1
     return preparation
