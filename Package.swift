@@ -72,7 +72,8 @@ let package = Package(
     .executableTarget(
       name: "bench",
       dependencies: [
-        "Models", "Kernels", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Models", "Kernels", "Dataset",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
     .testTarget(name: "KernelsTests", dependencies: ["Kernels"]),
@@ -89,7 +90,7 @@ let package = Package(
       exclude: ["Goldens"]),
     .testTarget(
       name: "ProgramTests",
-      dependencies: ["coordinator", "worker", "tutti"]),
+      dependencies: ["coordinator", "worker", "tutti", "bench"]),
   ],
   swiftLanguageModes: [.v6]
 )
