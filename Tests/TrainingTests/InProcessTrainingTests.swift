@@ -62,6 +62,23 @@ import Training
     #expect(try reference.last.digest() != run("1-1").last.digest())
   }
 
+  @Test("every step says what share of the workers' time went into waiting for clips")
+  func dataWait() throws {
+    struct Line: Decodable {
+      let kind: String
+      let dataWaitShare: Double?
+    }
+    try SyntheticStore().write(folder / "store")
+    var run = run("run")
+    run.workers = 3
+    _ = try complete(run)
+    let lines = try String(contentsOfFile: run.folder + "/metrics.jsonl", encoding: .utf8)
+      .split(separator: "\n").map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
+    for line in lines {
+      #expect(line.dataWaitShare.map { $0 > 0 && $0 <= 1 } == (line.kind == "step" ? true : nil))
+    }
+  }
+
   @Test("the CRNN keeps the promise too")
   func convolutional() throws {
     var store = SyntheticStore()
