@@ -72,7 +72,7 @@ let package = Package(
     .executableTarget(
       name: "bench",
       dependencies: [
-        "Models", "Kernels", "Dataset",
+        "Models", "Kernels", "Audio", "Dataset",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
@@ -81,7 +81,8 @@ let package = Package(
       name: "LayersTests", dependencies: ["Layers", "Kernels"], exclude: ["Goldens"]),
     .testTarget(name: "ModelsTests", dependencies: ["Models", "Layers", "Kernels"]),
     .testTarget(name: "AudioTests", dependencies: ["Audio"], exclude: ["Goldens"]),
-    .testTarget(name: "DatasetTests", dependencies: ["Dataset"]),
+    .testTarget(
+      name: "DatasetTests", dependencies: ["Dataset"], exclude: ["ImporterFixtures"]),
     .testTarget(name: "ClusterTests", dependencies: ["Cluster"]),
     .testTarget(name: "SynthesisTests", dependencies: ["Synthesis", "Audio"]),
     .testTarget(
