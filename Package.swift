@@ -72,7 +72,7 @@ let package = Package(
     .executableTarget(
       name: "bench",
       dependencies: [
-        "Models", "Kernels", "Audio",
+        "Models", "Kernels", "Audio", "Dataset",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
@@ -91,7 +91,7 @@ let package = Package(
       exclude: ["Goldens"]),
     .testTarget(
       name: "ProgramTests",
-      dependencies: ["coordinator", "worker", "tutti"]),
+      dependencies: ["coordinator", "worker", "tutti", "bench"]),
   ],
   swiftLanguageModes: [.v6]
 )

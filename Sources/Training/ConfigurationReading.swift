@@ -240,6 +240,12 @@ extension Configuration {
         .contradiction, at: place("model.recurrence"),
         "model.recurrence outputToHidden needs model.cell tanh, and it is \(model.cell.rawValue)")
     }
+    if loss.kind == .softmax && loss.positiveWeight != .none {
+      throw ConfigurationError(
+        .contradiction, at: place("loss.positiveWeight"),
+        "loss.positiveWeight goes with the binary loss, and loss.kind is softmax; remove one of them"
+      )
+    }
     if optimizer.minimumLearningRate > optimizer.learningRate {
       throw ConfigurationError(
         .contradiction, at: place("optimizer.minimumLearningRate"),

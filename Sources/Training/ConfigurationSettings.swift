@@ -157,6 +157,31 @@ extension Setting {
       "loss.kind", \.loss.kind,
       means: "cross-entropy of each tag, or of one label a clip; auto as the store's task is"),
     Setting("loss.logBase", \.loss.logBase, means: "e trains and reports in nats, 2 in bits"),
+    Setting(
+      "loss.positiveWeight", \.loss.positiveWeight,
+      Bounds(phrase: ", above 0, at most 1000000") {
+        $0.numbers.allSatisfy { $0 > 0 && $0 <= 1_000_000 }
+      },
+      means: "what a tag's positive clips count for; balanced is its negatives over its positives"),
+    Setting(
+      "loss.maximumPositiveWeight", \.loss.maximumPositiveWeight, .from(1, to: 1_000_000),
+      means: "the most that balanced gives a rare tag"),
+
+    Setting(
+      "augmentation.cropFrames", optional: \.augmentation.cropFrames, .from(1, to: 1_000_000),
+      means: "frames the network sees, anywhere in training, else in the middle; null is all"),
+    Setting(
+      "augmentation.timeMasks", \.augmentation.timeMasks, .from(0, to: 100),
+      means: "stretches of frames hidden of each clip in training (SpecAugment)"),
+    Setting(
+      "augmentation.timeMaskFrames", \.augmentation.timeMaskFrames, .from(1, to: 1_000_000),
+      means: "the widest of them; widths are drawn from 0 to this"),
+    Setting(
+      "augmentation.bandMasks", \.augmentation.bandMasks, .from(0, to: 100),
+      means: "stretches of mel bands hidden of each clip in training"),
+    Setting(
+      "augmentation.bandMaskBands", \.augmentation.bandMaskBands, .from(1, to: 1_000_000),
+      means: "the widest of them; widths are drawn from 0 to this"),
 
     Setting(
       "features.sampleRateHz", optional: \.features.sampleRateHz, .atLeast(1),

@@ -35,7 +35,8 @@ package struct Inspection {
   }
 
   private static func describe(_ configuration: Configuration, tags: Int) throws -> String {
-    let network = try configuration.network(tags: tags, bands: 96, frames: 1366)
+    let network = try configuration.network(
+      tags: tags, bands: 96, frames: configuration.augmentation.cropFrames ?? 1366)
     let clips = configuration.training.clipsPerLane
     let bytes =
       Executor.memory(network, clips: clips, trains: true, threads: 1)

@@ -15,24 +15,37 @@ package final class LaneComputer {
   private let weights: Storage
   private let training: Executor
   private let evaluation: Executor
+  private let window: ClipWindow
   private let prefetcher: Prefetcher
+  /// How long contributions have stood waiting for their clips, all in all.
+  package private(set) var waited = Duration.zero
+  /// A clip that is evaluated, `[F, T]`.
+  private var clip: [Float]
+
+  /// Batches that are read ahead.
+  private static let depth = 4
 
   /// Clips that are evaluated together. Batches begin at multiples of it, counted from the split's
   /// first clip, so that a clip always has the same company.
   package static let evaluationBatch = 4
 
+  /// - Throws: what does not fit: configuration and store, or network and memory
   package init(_ configuration: Configuration, store: Store, pool: ThreadPool) throws {
+    let configuration = try configuration.resolved(for: store)
     network = try configuration.network(for: store)
     let clips = configuration.training.clipsPerLane
     try MachineMemory.require(
       Executor.memory(network, clips: clips, trains: true, threads: pool.threads)
         + Executor.memory(
-          network, clips: Self.evaluationBatch, trains: false, threads: pool.threads),
+          network, clips: Self.evaluationBatch, trains: false, threads: pool.threads)
+        + (Self.depth + 2) * clips * store.bands * store.frames * MemoryLayout<Float>.stride,
       for: "a worker with \(clips) clips a lane",
       advice: "lower training.clipsPerLane or the network's width")
     schedule = configuration.schedule(for: store)
     seed = configuration.training.seed
     self.store = store
+    window = ClipWindow(configuration, store: store)
+    clip = [Float](repeating: 0, count: store.bands * store.frames)
     weights = Storage(count: network.weightCount)
     training = Executor(
       network, clips: configuration.training.clipsPerLane, loss: configuration.trainingLoss,
@@ -41,7 +54,7 @@ package final class LaneComputer {
       network, clips: Self.evaluationBatch, loss: configuration.trainingLoss, trains: false,
       weights: weights, pool: pool)
     let schedule = schedule
-    prefetcher = Prefetcher(store: store, depth: 4) { key in
+    prefetcher = Prefetcher(store: store, depth: Self.depth) { key in
       schedule.clips(epoch: key.epoch, step: key.step, lane: key.lane)
     }
   }
@@ -74,7 +87,12 @@ package final class LaneComputer {
   ) throws -> Storage {
     let batch = try prefetcher.take(
       Prefetcher.Key(epoch: epoch, step: stepInEpoch, lane: lane))
-    _ = training.input.buffer.update(from: batch.features)
+    waited += batch.waited
+    for place in batch.clips.indices {
+      let features = batch.features.span.extracting(place * clip.count..<(place + 1) * clip.count)
+      window.training(
+        features, into: input(of: training, place), step: step, lane: lane, place: place)
+    }
     _ = training.labels.buffer.update(from: batch.labels)
     training.train(
       clips: batch.clips.count, clipsInStep: clipsInStep,
@@ -110,14 +128,20 @@ package final class LaneComputer {
     logits.reserveCapacity(clips.count * network.tags)
     for start in stride(from: clips.lowerBound, to: clips.upperBound, by: Self.evaluationBatch) {
       let batch = start..<min(start + Self.evaluationBatch, clips.upperBound)
-      let size = network.input.count
-      for (place, clip) in batch.enumerated() {
-        let window = UnsafeMutableBufferPointer(
-          rebasing: evaluation.input.buffer[(place * size)..<((place + 1) * size)])
-        try store.copyFeatures(ofClip: all.lowerBound + clip, into: window)
+      for (place, number) in batch.enumerated() {
+        try clip.withUnsafeMutableBufferPointer {
+          try store.copyFeatures(ofClip: all.lowerBound + number, into: $0)
+        }
+        window.middle(clip.span, into: input(of: evaluation, place))
       }
       logits += evaluation.logits(clips: batch.count).values
     }
     return logits
+  }
+  /// The window of one clip in an executor's input.
+  private func input(of executor: Executor, _ place: Int) -> Tensor {
+    let input = executor.input
+    return Tensor(
+      input.storage, offset: input.offset + place * network.input.count, shape: network.input)
   }
 }

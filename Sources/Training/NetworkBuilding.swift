@@ -5,6 +5,7 @@ import Models
 
 /// From a configuration and a store to a network: the only place where their words meet.
 extension Configuration {
+  /// - Parameter frames: what the network takes of a clip
   /// - Throws: `NetworkError` if the network does not fit the store's clips
   package func network(tags: Int, bands: Int, frames: Int) throws(NetworkError) -> Models.Network {
     let widths: NetworkSettings.Widths =
@@ -25,7 +26,8 @@ extension Configuration {
   }
 
   package func network(for store: Store) throws(NetworkError) -> Models.Network {
-    try network(tags: store.tags.count, bands: store.bands, frames: store.frames)
+    try network(
+      tags: store.tags.count, bands: store.bands, frames: augmentation.cropFrames ?? store.frames)
   }
 
   /// - Throws: `TrainingError` if the store's features were made with other settings than `features`
@@ -45,9 +47,12 @@ extension Configuration {
     }
   }
 
-  /// Training's loss.
+  /// Training's loss, which validation and evaluation report too. The configuration must be resolved:
+  /// weights that are still to be balanced count as none.
   package var trainingLoss: Models.Loss {
-    Models.Loss(loss.kind == .softmax ? .softmax : .binary, bits: loss.logBase == .two)
+    Models.Loss(
+      loss.kind == .softmax ? .softmax : .binary, bits: loss.logBase == .two,
+      positiveWeights: loss.positiveWeight.numbers.map(Float.init))
   }
 
   /// Which clips each lane takes at each step.

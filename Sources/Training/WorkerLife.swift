@@ -116,6 +116,8 @@ package struct WorkerLife {
       order.epoch >= 0, order.step >= 0, order.clipsInStep > 0, !order.lanes.isEmpty,
       order.lanes.lowerBound >= 0, order.lanes.upperBound <= computer.schedule.lanes
     else { throw Self.senseless("step \(order.stepInEpoch) of an epoch, lanes \(order.lanes)") }
+    let clock = ContinuousClock()
+    let (start, waitedBefore) = (clock.now, computer.waited)
     reduction.begin(order, parametersHash: hash)
     computer.announce(epoch: order.epoch, stepInEpoch: order.stepInEpoch, lanes: order.lanes)
     for (done, lane) in order.lanes.enumerated() {
@@ -127,6 +129,14 @@ package struct WorkerLife {
         in: contribution, epoch: order.epoch, stepInEpoch: order.stepInEpoch, lane: lane)
       {
         announce("step \(order.step + 1): \(defect)")
+      }
+      if lane == order.lanes.upperBound - 1 {
+        // Before the last sum goes out, so that the coordinator has it when the step is complete.
+        try endpoint.send(
+          .timing(
+            Timing(
+              step: order.step, lanes: order.lanes, elapsed: clock.now - start,
+              waited: computer.waited - waitedBefore)))
       }
       try reduction.add(
         Span(_unsafeElements: UnsafeBufferPointer(contribution.buffer)), lane: lane,

@@ -72,6 +72,13 @@ struct Refusal: CustomTestStringConvertible, Sendable {
       ("training.clipNorm=1e3", "training.clipNorm", "1000"),
       ("optimizer.learningRate=1", "optimizer.learningRate", "1"),
       ("features.sampleRateHz=12000", "features.sampleRateHz", "12000"),
+      ("loss.positiveWeight=balanced", "loss.positiveWeight", "balanced"),
+      ("loss.positiveWeight=none", "loss.positiveWeight", "none"),
+      ("loss.positiveWeight=3.5", "loss.positiveWeight", "3.5"),
+      ("loss.positiveWeight=[1, 0.25, 12]", "loss.positiveWeight", "[1, 0.25, 12]"),
+      ("augmentation={timeMasks: 2, timeMaskFrames: 70}", "augmentation.timeMaskFrames", "70"),
+      ("augmentation.cropFrames=1366", "augmentation.cropFrames", "1366"),
+      ("augmentation.cropFrames=null", "augmentation.cropFrames", "null"),
     ])
   func override(text: String, key: String, value: String) throws {
     let configuration = try Configuration(
@@ -167,6 +174,24 @@ struct Refusal: CustomTestStringConvertible, Sendable {
         "optimizer: {minimumLearningRate: 0.01}", .contradiction,
         "above optimizer.learningRate 0.001"),
       Refusal("optimizer: {warmupSteps: 10, decaySteps: 10}", .contradiction, "warmupSteps"),
+      Refusal(
+        "loss: {positiveWeight: some}", .badValue,
+        "loss.positiveWeight is some; allowed is none, balanced, a number, or a list"),
+      Refusal("loss: {positiveWeight: 0}", .badValue, "above 0, at most 1000000"),
+      Refusal("loss: {positiveWeight: -1}", .badValue, "loss.positiveWeight is -1"),
+      Refusal("loss: {positiveWeight: []}", .badValue, "loss.positiveWeight is []"),
+      Refusal("loss: {positiveWeight: [1, 0]}", .badValue, "above 0"),
+      Refusal("loss: {positiveWeight: [1, x]}", .badValue, "loss.positiveWeight is [1, x]"),
+      Refusal("loss: {positiveWeight: \"2\"}", .badValue, "loss.positiveWeight is 2"),
+      Refusal("loss: {positiveWeight: }", .badValue, "loss.positiveWeight is empty"),
+      Refusal("loss: {maximumPositiveWeight: 0.5}", .badValue, "from 1 to 1000000"),
+      Refusal(
+        "loss: {kind: softmax, positiveWeight: balanced}", .contradiction, "loss.kind is softmax"),
+      Refusal("augmentation: {timeMasks: -1}", .badValue, "an integer from 0 to 100"),
+      Refusal("augmentation: {bandMasks: 101}", .badValue, "an integer from 0 to 100"),
+      Refusal("augmentation: {timeMaskFrames: 0}", .badValue, "from 1 to 1000000"),
+      Refusal("augmentation: {bandMaskBands: 1.5}", .badValue, "bandMaskBands is 1.5"),
+      Refusal("augmentation: {cropFrames: 0}", .badValue, "from 1 to 1000000, or null"),
       Refusal("training:\n  lanes: 8\n  lanes: 4", .malformed, "lanes stands twice"),
       Refusal("model: [", .malformed, "not YAML"),
       Refusal("a: *b", .malformed, "not YAML"),
@@ -329,6 +354,7 @@ struct Refusal: CustomTestStringConvertible, Sendable {
       ("training.maxSteps=9", true), ("training.lanes=4", false), ("training.seed=2", false),
       ("optimizer.beta1=0.5", false), ("training.validateEvery=5 steps", false),
       ("features.melBands=96", false), ("model.reset=after", false),
+      ("augmentation.timeMasks=1", false), ("loss.positiveWeight=2", false),
     ] {
       #expect(try (Configuration(overrides: [override]).identity == base.identity) == same)
     }

@@ -46,8 +46,8 @@ import Training
       return try wanted.reversed().map { try contribution(computer, step: $0.step, lane: $0.lane) }
     }
     #expect(inOrder == backwards.reversed())
-    // all differ, but for the lane of four clips, which has none at the last step of both epochs
-    #expect(Set(inOrder).count == inOrder.count - 1)
+    // In another epoch a lane may meet a clip alone again, and drop the same.
+    for epoch in [inOrder.prefix(15), inOrder.suffix(15)] { #expect(Set(epoch).count == 15) }
   }
 
   @Test("a split's logits do not depend on how it is handed out")

@@ -234,14 +234,22 @@ def make_losses():
     """`<case>.logits` and `.labels` [N, K], `.loss` [1] in nats, `.gradient` of the loss.
 
     `binary` is the mean over clips and tags of the binary cross-entropy, `softmax` the mean over
-    clips of the cross-entropy with one-hot labels. The `Large` cases have logits of +-80 with right
+    clips of the cross-entropy with one-hot labels, `weighted` the binary one with
+    `.positiveWeights` [K] as its `pos_weight`. The `Large` cases have logits of +-80 with right
     and wrong labels; their gradients near 0 are good to 1e-17, not to float32's precision.
     """
     draws = Draws(1)
     labels = {"binary": batch()[1], "softmax": F.one_hot(torch.tensor([0, 6, 4]), TAGS).double()}
-    losses = {"binary": F.binary_cross_entropy_with_logits, "softmax": F.cross_entropy}
+    labels["weighted"] = labels["binary"]
+    weights = torch.tensor([0.125, 0.5, 1, 1.5, 3, 17, 100]).double()
+    losses = {
+        "binary": F.binary_cross_entropy_with_logits, "softmax": F.cross_entropy,
+        "weighted": lambda x, y: F.binary_cross_entropy_with_logits(x, y, pos_weight=weights)}
     tensors = {}
-    for case, scale in [("binary", 4), ("binaryLarge", 80), ("softmax", 4), ("softmaxLarge", 80)]:
+    cases = [
+        ("binary", 4), ("binaryLarge", 80), ("softmax", 4), ("softmaxLarge", 80), ("weighted", 4),
+        ("weightedLarge", 80)]
+    for case, scale in cases:
         logits = draws.uniform((CLIPS, TAGS), -scale, scale)
         if scale == 80:
             logits[:, :5] = torch.tensor([80, -80, 0, 80, -80])
@@ -252,6 +260,8 @@ def make_losses():
         tensors |= {
             f"{case}.logits": logits, f"{case}.labels": labels[kind],
             f"{case}.loss": loss.view(1), f"{case}.gradient": exact.grad}
+        if kind == "weighted":
+            tensors[f"{case}.positiveWeights"] = weights
     metadata = {"clips": CLIPS, "tags": TAGS}
     save_fixture(folder / "losses.safetensors", tensors, metadata, limit=5_000)
 
