@@ -106,6 +106,9 @@ package final class SafetensorsFile {
     }
   }
 
+  /// - Throws: `CheckpointError.mismatched` if there is no such tensor of floats
+  func requireFloats(_ name: String, shape: [Int]) throws { _ = try find(name, Float.self, shape) }
+
   private func find<Element: SafetensorsElement>(
     _ name: String, _ type: Element.Type, _ shape: [Int]?
   ) throws -> SafetensorsTensor {
