@@ -6,5 +6,5 @@ import Training
   static let configuration = CommandConfiguration(
     commandName: "tutti", abstract: "Prepare data, look at models and stores, judge them.",
     version: Build.version,
-    subcommands: [Synthesize.self, Prepare.self, Inspect.self, Evaluate.self])
+    subcommands: [Synthesize.self, Prepare.self, Inspect.self, Evaluate.self, Import.self])
 }
