@@ -22,6 +22,7 @@ extension TaggingModel {
     map: String? = nil
   ) throws {
     let file = try SafetensorsFile(path: weights)
+    try file.verify()
     let tags = try tags.map(Self.tags(inFile:)) ?? Self.tags(of: file)
     var configuration = configuration
     if configuration.loss.kind == .auto { configuration.loss.kind = .binary }
@@ -47,7 +48,7 @@ extension TaggingModel {
     var problems: [String] = []
     for piece in names.pieces {
       let values = try file.floats(piece.source, shape: piece.shape)
-      let isVariance = piece.source.hasSuffix("running_var")
+      let isVariance = piece.name.hasSuffix(".running_var")
       if let wrong = values.firstIndex(where: { !$0.isFinite || isVariance && $0 < 0 }) {
         let rule = values[wrong].isFinite ? ", and no variance is negative" : ""
         problems.append("\(piece.source) has \(values[wrong]) at \(wrong)\(rule)")

@@ -11,6 +11,8 @@ struct WeightNames {
   struct Piece {
     /// As in the file.
     let source: String
+    /// Where it belongs.
+    let name: String
     let shape: [Int]
     let offset: Int
     /// Whether its numbers are added to those that are there.
@@ -20,15 +22,19 @@ struct WeightNames {
   private(set) var pieces: [Piece] = []
   /// One clause for each tensor that is missing, left over, or of the wrong kind.
   private(set) var problems: [String] = []
+  private let network: Models.Network
+  /// The file's tensors by the names they go by here, and which of those names have a place.
+  private var found: [String: SafetensorsTensor] = [:]
+  private var used: Set<String> = []
 
-  /// Ours and theirs, after the layer's name and a point. Several are ours one below another: the
-  /// gates of a GRU in matrices of their own, as Keras and papers write them.
-  private static let spellings: [(ours: String, theirs: [String])] = [
+  /// Ours and theirs, after a GRU's name and a point: its gates in matrices of their own, as papers
+  /// write them, are ours one below another.
+  private static let gates: [(ours: String, theirs: [String])] = [
     ("weight_ih_l0", ["w_r", "w_z", "w_h"]),
     ("weight_hh_l0", ["u_r", "u_z", "u_h"]),
     ("bias_ih_l0", ["b_r", "b_z", "b_h"]),
   ]
-  /// Theirs and ours.
+  /// Layers, theirs and ours.
   private static let layers = ["fc": "output"]
   /// What counts nothing that a network uses.
   private static let ignored = "num_batches_tracked"
@@ -40,7 +46,16 @@ struct WeightNames {
   ///   - tensors: of the file
   ///   - map: names that a person gives
   init(_ network: Models.Network, _ tensors: [SafetensorsTensor], _ map: WeightMap) {
-    var found: [String: SafetensorsTensor] = [:]
+    self.network = network
+    name(tensors, map)
+    for window in network.parameters + network.statistics { place(window) }
+    for (name, tensor) in found.sorted(by: { $0.key < $1.key })
+    where !used.contains(name) && Self.split(name).tensor != Self.ignored {
+      problems.append("\(Self.said(tensor, name)) \(tensor.shape) is left over" + hint(name))
+    }
+  }
+
+  private mutating func name(_ tensors: [SafetensorsTensor], _ map: WeightMap) {
     for tensor in tensors {
       guard let name = map.name(of: tensor.name) else { continue }
       if let other = found.updateValue(tensor, forKey: name) {
@@ -50,67 +65,73 @@ struct WeightNames {
     for name in map.names where !tensors.contains(where: { $0.name == name }) {
       problems.append("\(name), which the map names, is not in the file")
     }
-    var used: Set<String> = []
-    func place(_ name: String, as shape: [Int], at offset: Int, adds: Bool = false) {
-      used.insert(name)
-      guard let tensor = found[name] else {
-        problems.append("\(name) \(shape) is missing" + Self.hint(name, network))
-        return
-      }
-      let said = tensor.name == name ? name : "\(tensor.name), as \(name),"
-      if tensor.type == .int64 {
-        problems.append("\(said) holds integers")
-      } else if tensor.shape != shape {
-        problems.append("\(said) is \(tensor.shape), and \(shape) is needed")
-      } else {
-        pieces.append(Piece(source: tensor.name, shape: shape, offset: offset, adds: adds))
-      }
+  }
+
+  /// Finds a tensor of the network, under whatever spelling.
+  private mutating func place(_ window: Models.Network.Window) {
+    let spellings = spellings(of: window.name)
+    let parts = spellings.first { $0.contains { found[$0] != nil } } ?? [window.name]
+    var shape = window.shape.extents
+    shape[0] /= parts.count
+    for (index, part) in parts.enumerated() {
+      place(part, as: shape, at: window.offset + index * shape.reduce(1, *))
     }
-    for window in network.parameters + network.statistics {
-      let spellings = Self.spellings(of: window.name)
-      let parts = spellings.first { $0.contains { found[$0] != nil } } ?? [window.name]
-      var shape = window.shape.extents
-      shape[0] /= parts.count
-      for (index, part) in parts.enumerated() {
-        place(part, as: shape, at: window.offset + index * shape.reduce(1, *))
-      }
-      if let second = Self.addedBias(to: window.name, of: network), found[second] != nil {
-        place(second, as: shape, at: window.offset, adds: true)
-      }
+    if let second = addedBias(to: window.name), found[second] != nil {
+      place(second, as: shape, at: window.offset, adds: true)
     }
-    for (name, tensor) in found.sorted(by: { $0.key < $1.key }) where !used.contains(name) {
-      guard Self.split(name).tensor != Self.ignored else { continue }
-      let said = tensor.name == name ? name : "\(tensor.name), as \(name),"
-      problems.append("\(said) \(tensor.shape) is left over" + Self.hint(name, network))
+  }
+
+  private mutating func place(_ name: String, as shape: [Int], at offset: Int, adds: Bool = false) {
+    used.insert(name)
+    guard let tensor = found[name] else {
+      problems.append("\(name) \(shape) is missing" + hint(name))
+      return
+    }
+    let said = Self.said(tensor, name)
+    if tensor.type == .int64 {
+      problems.append("\(said) holds integers")
+    } else if tensor.shape != shape {
+      problems.append("\(said) is \(tensor.shape), and \(shape) is needed")
+    } else {
+      pieces.append(
+        Piece(source: tensor.name, name: name, shape: shape, offset: offset, adds: adds))
     }
   }
 
   /// All ways to write a tensor of ours, each in one or several parts.
-  private static func spellings(of name: String) -> [[String]] {
-    let (layer, tensor) = split(name)
-    let names = [layer] + layers.filter { $0.value == layer }.map(\.key)
-    let tensors = [[tensor]] + spellings.filter { $0.ours == tensor }.map(\.theirs)
-    return names.flatMap { name in tensors.map { parts in parts.map { name + "." + $0 } } }
+  private func spellings(of name: String) -> [[String]] {
+    let (layer, tensor) = Self.split(name)
+    let names = [layer] + Self.layers.filter { $0.value == layer }.map(\.key)
+    let isGRU = self.layer(layer) is GRU
+    let apart = Self.gates.filter { isGRU && $0.ours == tensor }.map(\.theirs)
+    return names.flatMap { name in
+      ([[tensor]] + apart).map { parts in parts.map { name + "." + $0 } }
+    }
   }
 
-  private static func addedBias(to name: String, of network: Models.Network) -> String? {
-    let (layer, tensor) = split(name)
-    let isAdditive = network.layers.contains {
-      $0.name == layer && ($0 is LSTM || $0 is TanhRecurrence)
-    }
-    return tensor == firstBias && isAdditive ? layer + "." + secondBias : nil
+  private func addedBias(to name: String) -> String? {
+    let (layer, tensor) = Self.split(name)
+    let adds = self.layer(layer) is LSTM || self.layer(layer) is TanhRecurrence
+    return tensor == Self.firstBias && adds ? layer + "." + Self.secondBias : nil
   }
 
   /// What to do about the second bias of a GRU, which is there or not.
-  private static func hint(_ name: String, _ network: Models.Network) -> String {
-    let (layer, tensor) = split(name)
-    guard tensor == secondBias,
-      let gru = network.layers.first(where: { $0.name == layer }) as? GRU
-    else { return "" }
+  private func hint(_ name: String) -> String {
+    let (layer, tensor) = Self.split(name)
+    guard tensor == Self.secondBias, let gru = self.layer(layer) as? GRU else { return "" }
     return switch gru.reset {
     case .before: ": a GRU with two biases, as PyTorch's, needs model.reset after"
     case .after: ": a GRU with one bias needs model.reset before"
     }
+  }
+
+  private func layer(_ name: String) -> (any Layer)? {
+    network.layers.first { $0.name == name }
+  }
+
+  /// A tensor's name for a person, with what a map makes of it.
+  private static func said(_ tensor: SafetensorsTensor, _ name: String) -> String {
+    tensor.name == name ? name : "\(tensor.name), as \(name),"
   }
 
   private static func split(_ name: String) -> (layer: String, tensor: String) {

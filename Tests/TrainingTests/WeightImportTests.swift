@@ -127,6 +127,21 @@ import Training
     try expectAnswers(model, "pytorch")
   }
 
+  @Test("a variance is one under any name")
+  func mappedVariance() throws {
+    var foreign = try ForeignWeights("pytorch")
+    foreign.tensors["bn1.running_var"]?.numbers[2] = -1
+    foreign.rename("bn1.running_var", "spread")
+    try foreign.write(to: weights)
+    try "spread: bn1.running_var".write(
+      toFile: folder / "map.yaml", atomically: true, encoding: .utf8)
+    try expectRefusal(["spread has -1.0 at 2, and no variance is negative"], lines: 1) {
+      try TaggingModel(
+        importing: weights, configuration: Self.pytorch(), tags: try tagsFile(),
+        map: folder / "map.yaml")
+    }
+  }
+
   @Test("an empty map and tags as Windows writes them")
   func plainTexts() throws {
     try "".write(toFile: folder / "map.yaml", atomically: true, encoding: .utf8)
@@ -161,6 +176,21 @@ import Training
       let first = 1 + Float(place) / 64
       #expect(value == (bias.range.contains(place) ? first + Float(place) : first))
     }
+  }
+
+  @Test("only a GRU has gates r, z and h")
+  func otherGates() throws {
+    let configuration = try Configuration(overrides: [
+      "model.network=rnn", "model.cell=lstm", "model.widths=[3]",
+    ])
+    var foreign = try ForeignWeights("gates")
+    foreign.tensors = ["rnn1.w_r": ForeignWeights.Values(shape: [1, 1], numbers: [0])]
+    try foreign.write(to: weights)
+    let error = try #require(throws: CheckpointError.self) {
+      try TaggingModel(importing: weights, configuration: configuration)
+    }
+    #expect(error.detail.contains("rnn1.weight_ih_l0 [12, 96] is missing"))
+    #expect(error.detail.contains("rnn1.w_r [1, 1] is left over"))
   }
 
   @Test("the features are those of the configuration, and else those of tutti prepare")
