@@ -80,7 +80,8 @@ let package = Package(
       name: "LayersTests", dependencies: ["Layers", "Kernels"], exclude: ["Goldens"]),
     .testTarget(name: "ModelsTests", dependencies: ["Models", "Layers", "Kernels"]),
     .testTarget(name: "AudioTests", dependencies: ["Audio"], exclude: ["Goldens"]),
-    .testTarget(name: "DatasetTests", dependencies: ["Dataset"]),
+    .testTarget(
+      name: "DatasetTests", dependencies: ["Dataset"], exclude: ["ImporterFixtures"]),
     .testTarget(name: "ClusterTests", dependencies: ["Cluster"]),
     .testTarget(name: "SynthesisTests", dependencies: ["Synthesis", "Audio"]),
     .testTarget(

@@ -39,8 +39,7 @@ package struct Inspection {
     let clips = configuration.training.clipsPerLane
     let bytes =
       Executor.memory(network, clips: clips, trains: true, threads: 1)
-      + Executor.memory(
-        network, clips: LaneComputer.evaluationBatch, trains: false, threads: 1)
+      + Evaluator.memory(network, threads: 1)
     return layers(network)
       + "weights and biases: \(network.weightsAndBiases)\n"
       + "parameters with batch normalization: \(network.parameterCount), "

@@ -103,7 +103,8 @@ struct InspectionTests {
   }
 
   @Test(
-    "help of every tool", arguments: ["synthesize", "prepare", "inspect", "evaluate", "import"])
+    "help of every tool",
+    arguments: ["synthesize", "prepare", "inspect", "evaluate", "tag", "export", "import"])
   func toolHelp(tool: String) throws {
     let ending = try Program.run("tutti", [tool, "--help"])
     #expect(ending.code == 0)

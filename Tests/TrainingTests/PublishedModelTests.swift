@@ -1,3 +1,4 @@
+import Audio
 import Foundation
 import Kernels
 import Models
@@ -9,11 +10,12 @@ import Training
 @Suite(.enabled(if: ProcessInfo.processInfo.environment["TUTTI_PUBLISHED"] != nil))
 struct PublishedModelTests {
   private let goldens: SafetensorsFile
+  private let folder: String
   private let model: TaggingModel
   private let pool = ThreadPool(threads: 1)
 
   init() throws {
-    let folder = try #require(ProcessInfo.processInfo.environment["TUTTI_PUBLISHED"])
+    folder = try #require(ProcessInfo.processInfo.environment["TUTTI_PUBLISHED"])
     let configuration = URL(filePath: #filePath).deletingLastPathComponent()
       .appending(path: "../../configs/crnn-published.yaml").path
     goldens = try SafetensorsFile(path: folder + "/goldens.safetensors")
@@ -21,8 +23,13 @@ struct PublishedModelTests {
       importing: folder + "/weights.safetensors", configuration: Configuration(path: configuration))
   }
 
-  /// What the first layers make of a clip, up to the one called `last`.
-  private func output(of clip: String, upTo last: String) throws -> [Float] {
+  /// The author's map of a clip.
+  private func features(_ clip: String) throws -> [Float] {
+    try goldens.read("\(clip).features", shape: [96, 1366])
+  }
+
+  /// What the first layers make of a map, up to the one called `last`.
+  private func output(of features: [Float], upTo last: String) throws -> [Float] {
     let place = try #require(model.network.layers.firstIndex { $0.name == last })
     let prefix = Models.Network(
       name: "prefix", layers: Array(model.network.layers.prefix(place + 1)))
@@ -36,13 +43,12 @@ struct PublishedModelTests {
     }
     let executor = Executor(
       prefix, clips: 1, loss: Loss(.binary), trains: false, weights: weights, pool: pool)
-    _ = executor.input.buffer.update(
-      from: try goldens.read("\(clip).features", shape: [96, 1366]) as [Float])
+    _ = executor.input.buffer.update(from: features)
     return executor.logits(clips: 1).values
   }
 
-  private func probabilities(_ clip: String) throws -> [Float] {
-    let logits = Tensor(try output(of: clip, upTo: "output"), shape: [1, model.network.tags])
+  private func probabilities(_ features: [Float]) throws -> [Float] {
+    let logits = Tensor(try output(of: features, upTo: "output"), shape: [1, model.network.tags])
     Loss(.binary).probabilities(logits)
     return logits.values
   }
@@ -51,7 +57,7 @@ struct PublishedModelTests {
     "the published probabilities, of which three decimals are known",
     arguments: ["cute", "dubstep"])
   func published(clip: String) throws {
-    let found = try probabilities(clip)
+    let found = try probabilities(features(clip))
     let tags: [Int64] = try goldens.read("\(clip).published.tag_index")
     let expected: [Double] = try goldens.read("\(clip).published.prob")
     #expect(tags.count == 10)
@@ -63,7 +69,7 @@ struct PublishedModelTests {
 
   @Test("all probabilities, as a second implementation has them", arguments: ["cute", "dubstep"])
   func all(clip: String) throws {
-    let found = try probabilities(clip)
+    let found = try probabilities(features(clip))
     let expected: [Float] = try goldens.read("\(clip).probs", shape: [50])
     let worst = zip(found, expected).map { abs($0 - $1) }.max() ?? .infinity
     print("\(clip): probabilities differ by \(worst) at most")
@@ -78,11 +84,35 @@ struct PublishedModelTests {
       ("pool4", "conv4"), ("gru1", "gru1"), ("gru2", "gru2"),
     ])
   func maps(name: String, layer: String) throws {
-    let found = try output(of: "cute", upTo: layer)
+    let found = try output(of: features("cute"), upTo: layer)
     let expected: [Float] = try goldens.read("cute.\(name)")
     let largest = expected.map { abs($0) }.max() ?? 0
     let worst = zip(found, expected).map { abs($0 - $1) }.max() ?? .infinity
     print("\(name): differs by \(worst / largest) of its largest value, \(largest)")
     expectNear(found, expected, within: 2e-5, name)
+  }
+
+  /// The excerpt of the author's decoder began 144 samples later, and was resampled by another program.
+  @Test("the sound itself, by Tutti's front end", arguments: ["cute", "dubstep"])
+  func sound(clip: String) throws {
+    let settings = try FeatureSettings(model.configuration.features)
+    var found = [Float](repeating: 0, count: settings.values)
+    var span = found.mutableSpan
+    try LogMelExtractor(settings: settings).features(
+      ofFile: folder + "/audio/bensound-\(clip).mp3", into: &span)
+    let differences = zip(found, try features(clip)).map { abs($0 - $1) }
+    let mean = differences.reduce(0, +) / Float(differences.count)
+    print("\(clip): maps differ by \(mean) dB on average, \(differences.max() ?? 0) dB at most")
+    let heard = try probabilities(found)
+    let expected = try probabilities(features(clip))
+    func best(_ p: [Float]) -> [Int] { Array(p.indices.sorted { p[$0] > p[$1] }.prefix(10)) }
+    for tag in best(expected) {
+      print("  \(model.tags[tag]): \(heard[tag]), published \(expected[tag])")
+    }
+    let worst = zip(heard, expected).map { abs($0 - $1) }.max() ?? .infinity
+    let common = Set(best(heard)).intersection(best(expected)).count
+    print("  \(common) of ten tags, probabilities differ by \(worst) at most")
+    #expect(best(heard)[0] == best(expected)[0])
+    #expect(common >= 7)
   }
 }
