@@ -72,7 +72,8 @@ let package = Package(
     .executableTarget(
       name: "bench",
       dependencies: [
-        "Models", "Kernels", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Models", "Kernels", "Audio",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
     .testTarget(name: "KernelsTests", dependencies: ["Kernels"]),
