@@ -61,7 +61,7 @@ package struct Tagging: Sendable {
   ///     time. Returning false, or throwing, ends it all
   /// - Returns: how many inputs were answered
   package func run(
-    _ inputs: [TaggingInput], isStopped: @Sendable () -> Bool,
+    _ inputs: [TaggingInput], isStopped: @Sendable () -> Bool = { false },
     output: @Sendable (TaggingInput, Outcome) throws -> Bool
   ) throws -> Int {
     let next = Atomic<Int>(0)

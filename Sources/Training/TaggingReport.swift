@@ -15,14 +15,15 @@ extension Tagging {
     let counter = showsProgress ? Counter() : nil
     let done = Atomic<Int>(0)
     let broken = Atomic<Int>(0)
-    let answered = try run(inputs, isStopped: { interruption.signalName != nil }) {
-      input, outcome in
+    let isStopped: @Sendable () -> Bool = { interruption.signalName != nil }
+    let answered = try run(inputs, isStopped: isStopped) { input, outcome in
       let count = done.add(1, ordering: .relaxed).newValue
       defer { counter?.show("tagging", done: count, of: inputs.count) }
       switch outcome {
       case .failure(let error):
         broken.add(1, ordering: .relaxed)
-        Program.say("\(error)")
+        // The line of the progress ends first.
+        Program.say((showsProgress ? "\n" : "") + "\(error)")
         return asJSON ? try Program.writeToStandardOutput(text.json(input, outcome)) : true
       case .success(let probabilities):
         return try Program.writeToStandardOutput(

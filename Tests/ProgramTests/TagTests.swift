@@ -239,6 +239,9 @@ struct TagTests {
     }
     #expect(try evaluate(exported) == evaluate(model))
 
+    let inspected = try Program.run("tutti", ["inspect", folder / "again"])
+    #expect(inspected.code == 0 && inspected.output.contains("4 tags: even, high, low, noise"))
+    #expect(inspected.output.contains("features: sampleRateHz 12000, "))
     let refused = try Program.run("tutti", ["export", model, "--out", exported])
     #expect(refused.code == 65 && refused.lastError.contains("already"))
   }

@@ -98,7 +98,7 @@ import Training
     _ inputs: [TaggingInput], _ tagging: Tagging
   ) throws -> [Result<TagProbabilities, any Error>] {
     let outcomes = Mutex<[(String, Tagging.Outcome)]>([])
-    let answered = try tagging.run(inputs, isStopped: { false }) { input, outcome in
+    let answered = try tagging.run(inputs) { input, outcome in
       outcomes.withLock { $0.append((input.file, outcome)) }
       return true
     }
@@ -294,13 +294,13 @@ import Training
     let inputs = [TaggingInput](repeating: .sound(sound), count: 50)
     let tagging = try Tagging(model, path: "M", window: nil, hop: nil, threads: 2)
     let heard = Atomic<Int>(0)
-    let answered = try tagging.run(inputs, isStopped: { false }) { _, _ in
+    let answered = try tagging.run(inputs) { _, _ in
       heard.add(1, ordering: .relaxed).newValue < 3
     }
     #expect(answered == 3 && heard.load(ordering: .relaxed) == 3)
-    #expect(try tagging.run(inputs, isStopped: { true }) { _, _ in true } == 0)
+    #expect(try tagging.run(inputs, isStopped: { true }, output: { _, _ in true }) == 0)
     #expect(throws: CocoaError.self) {
-      try tagging.run(inputs, isStopped: { false }) { _, _ in throw CocoaError(.fileWriteUnknown) }
+      try tagging.run(inputs) { _, _ in throw CocoaError(.fileWriteUnknown) }
     }
   }
 
