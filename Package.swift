@@ -87,7 +87,7 @@ let package = Package(
     .testTarget(name: "SynthesisTests", dependencies: ["Synthesis", "Audio"]),
     .testTarget(
       name: "TrainingTests",
-      dependencies: ["Training", "Models", "Layers", "Kernels", "Dataset", "Cluster"],
+      dependencies: ["Training", "Models", "Layers", "Kernels", "Audio", "Dataset", "Cluster"],
       exclude: ["Goldens"]),
     .testTarget(
       name: "ProgramTests",

@@ -1,8 +1,9 @@
 import Dataset
 import Kernels
 
-/// What a network is shown of a clip: all of it, or the frames that `augmentation.cropFrames` asks
-/// for, somewhere in training and in the middle elsewhere; in training with SpecAugment's masks on it.
+/// What a network is shown of a clip in training: all of it, or as many frames as
+/// `augmentation.cropFrames` asks for, taken anywhere (elsewhere the middle is taken, see `Evaluator`);
+/// with SpecAugment's masks on it.
 ///
 /// Where and what is a function of (seed, step, lane, the clip's place in the lane), as dropout is.
 package struct ClipWindow: Sendable {
@@ -27,7 +28,7 @@ package struct ClipWindow: Sendable {
         bandMasks: settings.bandMasks, widestBandMask: settings.bandMaskBands)
   }
 
-  /// Fills a window for training.
+  /// Fills a window.
   ///
   /// - Parameters:
   ///   - features: a clip, `[F, T]`
@@ -43,11 +44,6 @@ package struct ClipWindow: Sendable {
     let start = clipFrames > frames ? stream(.crop).below(clipFrames - frames + 1, 0) : 0
     copy(features, from: start, into: window)
     masks?.apply(to: map(window), stream: stream(.mask))
-  }
-
-  /// Fills a window with the middle of a clip.
-  package func middle(_ features: Span<Float>, into window: Tensor) {
-    copy(features, from: (clipFrames - frames) / 2, into: window)
   }
 
   private func copy(_ features: Span<Float>, from start: Int, into window: Tensor) {

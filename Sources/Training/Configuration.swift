@@ -44,8 +44,13 @@ extension Configuration {
     package var parameters: Int?
     package var widths: [Int]?
     package var pool = Pool.max
+    /// What of the CRNN's input has its own mean and deviation: each mel band, before time is padded,
+    /// or each frame, after it.
+    package var inputNormalization = InputNormalization.band
     /// The reset gate of a GRU: before the recurrent product (Cho et al. 2014), or after (cuDNN).
     package var reset = Reset.before
+    /// What squashes the gates of a GRU or LSTM: the logistic function, or clip(0.2 a + 0.5, 0, 1).
+    package var gate = Gate.sigmoid
     package var dropout = Dropout()
     package var cell = Cell.gru
     package var recurrence = Recurrence.lastStep
@@ -90,7 +95,9 @@ extension Configuration {
   }
 
   package enum Pool: String, CaseIterable, Sendable { case max, average }
+  package enum InputNormalization: String, CaseIterable, Sendable { case band, frame }
   package enum Reset: String, CaseIterable, Sendable { case before, after }
+  package enum Gate: String, CaseIterable, Sendable { case sigmoid, hardSigmoid }
   package enum Cell: String, CaseIterable, Sendable { case tanh, gru, lstm }
   package enum Recurrence: String, CaseIterable, Sendable {
     case everyStep, lastStep, outputToHidden
@@ -200,6 +207,7 @@ extension Configuration {
     package var melBands: Int?
     package var lowestHz: Double?
     package var highestHz: Double?
+    package var melExponent: Double?
     package var decibelFloor: Double?
     package var dynamicRangeDecibels: Double?
     package var silencePeak: Double?

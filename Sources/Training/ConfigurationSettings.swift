@@ -79,9 +79,15 @@ extension Setting {
       "model.dropout.dense", \.model.dropout.dense, .from(0, below: 1),
       means: "probability of dropping a value after a dense layer, or before the output"),
     Setting(
+      "model.inputNormalization", \.model.inputNormalization, only: [.crnn],
+      means: "normalize each mel band of the input, or each frame after padding time"),
+    Setting(
       "model.reset", \.model.reset, only: [.crnn, .rnn],
       means:
         "a GRU's reset gate: before the recurrent product (Cho et al. 2014) or after it (cuDNN)"),
+    Setting(
+      "model.gate", \.model.gate, only: [.crnn, .rnn],
+      means: "gates of a GRU or LSTM: logistic, or clip(0.2 a + 0.5, 0, 1) as early Keras had it"),
     Setting("model.cell", \.model.cell, only: [.rnn], means: "the recurrent cell"),
     Setting(
       "model.recurrence", \.model.recurrence, only: [.rnn],
@@ -206,6 +212,9 @@ extension Setting {
     Setting(
       "features.highestHz", optional: \.features.highestHz, .above(0, to: 1e6),
       means: "where the highest band ends"),
+    Setting(
+      "features.melExponent", optional: \.features.melExponent, .from(1, to: 10),
+      means: "what a band's power is raised to before the logarithm"),
     Setting(
       "features.decibelFloor", optional: \.features.decibelFloor, .above(0, to: 1),
       means: "the least power that the logarithm sees"),

@@ -178,7 +178,9 @@ extension SettingValue where Self: RawRepresentable & CaseIterable, RawValue == 
 extension Configuration.Network: SettingValue {}
 extension Configuration.Size: SettingValue {}
 extension Configuration.Pool: SettingValue {}
+extension Configuration.InputNormalization: SettingValue {}
 extension Configuration.Reset: SettingValue {}
+extension Configuration.Gate: SettingValue {}
 extension Configuration.Cell: SettingValue {}
 extension Configuration.Recurrence: SettingValue {}
 extension Configuration.NotFinite: SettingValue {}

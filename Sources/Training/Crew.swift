@@ -114,7 +114,7 @@ package final class Crew {
   /// out a batch at a time to whoever is free.
   package func logits(_ split: Split, clips: Int, tags: Int) throws -> [Float] {
     jobs += 1
-    let (job, batch) = (jobs, LaneComputer.evaluationBatch)
+    let (job, batch) = (jobs, 4)
     var waiting = stride(from: 0, to: clips, by: batch).map { $0..<min($0 + batch, clips) }
     waiting.reverse()
     var outstanding: Set<Range<Int>> = []

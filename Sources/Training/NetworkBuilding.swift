@@ -1,3 +1,4 @@
+import Audio
 import Dataset
 import Kernels
 import Layers
@@ -19,7 +20,10 @@ extension Configuration {
         network: model.network.rawValue, widths: widths, tags: tags, input: [1, bands, frames],
         pooling: model.pool == .average ? .average : .max,
         convolutionDropout: Float(model.dropout.convolution),
-        denseDropout: Float(model.dropout.dense), reset: model.reset == .after ? .after : .before,
+        denseDropout: Float(model.dropout.dense),
+        inputNormalization: model.inputNormalization == .frame ? .frame : .band,
+        reset: model.reset == .after ? .after : .before,
+        gate: model.gate == .hardSigmoid ? .hardSigmoid : .sigmoid,
         cell: NetworkSettings.Cell(rawValue: model.cell.rawValue) ?? .gru,
         recurrence: NetworkSettings.Recurrence(rawValue: model.recurrence.rawValue) ?? .lastStep,
         poolFrames: model.poolFrames))
@@ -37,7 +41,8 @@ extension Configuration {
       // Null takes the store's as they are.
       guard let wanted = Double(setting.text(self)) else { continue }
       let name = setting.key.dropFirst("features.".count)
-      let found = store.settings.first { $0.name == name }?.value
+      let found =
+        store.settings.first { $0.name == name }?.value ?? FeatureSettings.implied[String(name)]
       guard found.flatMap(Double.init) != wanted else { continue }
       throw TrainingError(
         .badInput,

@@ -9,15 +9,35 @@ package enum Program {
 
   /// Writes as much as can be written: that nobody reads, or that a disk is full, is no reason to stop
   /// training.
-  package static func writeToStandardError(_ text: String) {
+  package static func writeToStandardError(_ text: String) { _ = write(text, to: STDERR_FILENO) }
+
+  /// Writes to standard output at once, for programs that give results while they go on.
+  ///
+  /// - Returns: false if nobody reads any more
+  /// - Throws: `TrainingError` if it cannot be written
+  package static func writeToStandardOutput(_ text: String) throws -> Bool {
+    switch write(text, to: STDOUT_FILENO) {
+    case 0: return true
+    case EPIPE: return false
+    case let code:
+      throw TrainingError(
+        .unavailable, "standard output cannot be written: \(String(cString: strerror(code)))")
+    }
+  }
+
+  /// - Returns: 0, or the number of the error that ended it
+  private static func write(_ text: String, to descriptor: Int32) -> Int32 {
     let bytes = Array(text.utf8)
     var done = 0
     while done < bytes.count {
-      let count = bytes[done...].withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+      let count = bytes[done...].withUnsafeBytes {
+        Foundation.write(descriptor, $0.baseAddress, $0.count)
+      }
       if count < 0 && errno == EINTR { continue }
-      if count <= 0 { return }
+      if count <= 0 { return count < 0 ? errno : EIO }
       done += count
     }
+    return 0
   }
 
   /// Gives a process that was started without standard streams empty ones: the next file it opens

@@ -95,7 +95,7 @@ package struct WorkerLife {
         try compute(order, computer, &reduction, endpoint, hash)
       case .evaluate(let order):
         guard let split = Split(rawValue: order.split),
-          order.clips.lowerBound % LaneComputer.evaluationBatch == 0,
+          order.clips.lowerBound >= 0,
           order.clips.upperBound <= store.clipCount(in: split)
         else { throw Self.senseless("clips \(order.clips) of the split \(order.split)") }
         let logits = try computer.logits(split, order.clips)

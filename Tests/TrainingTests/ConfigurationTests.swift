@@ -171,6 +171,15 @@ struct Refusal: CustomTestStringConvertible, Sendable {
         "model: {network: rnn, cell: gru, recurrence: outputToHidden}", .contradiction,
         "needs model.cell tanh"),
       Refusal(
+        "model: {network: rnn, cell: tanh, gate: hardSigmoid}", .contradiction,
+        "model.gate hardSigmoid is for gated cells, and model.cell is tanh"),
+      Refusal(
+        "model: {network: rnn, inputNormalization: frame}", .notApplicable, "a setting of crnn"),
+      Refusal("model: {network: mlp, gate: sigmoid}", .notApplicable, "a setting of crnn, rnn"),
+      Refusal("model: {gate: hard}", .badValue, "one of sigmoid, hardSigmoid"),
+      Refusal("model: {inputNormalization: bands}", .badValue, "one of band, frame"),
+      Refusal("features: {melExponent: 0.5}", .badValue, "from 1 to 10"),
+      Refusal(
         "optimizer: {minimumLearningRate: 0.01}", .contradiction,
         "above optimizer.learningRate 0.001"),
       Refusal("optimizer: {warmupSteps: 10, decaySteps: 10}", .contradiction, "warmupSteps"),
@@ -314,6 +323,19 @@ struct Refusal: CustomTestStringConvertible, Sendable {
     }
   }
 
+  @Test("the published CRNN's configuration is the network of its author")
+  func published() throws {
+    let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .appendingPathComponent("../../configs/crnn-published.yaml").standardized.path
+    let configuration = try Configuration(path: path)
+    #expect(configuration.model.widths == [64, 128, 128, 128, 32, 32])
+    #expect(configuration.model.inputNormalization == .frame)
+    #expect(configuration.model.gate == .hardSigmoid)
+    #expect(configuration.features.melExponent == 2)
+    let network = try configuration.network(tags: 50, bands: 96, frames: 1366)
+    #expect(network.parameterCount == 396_786)
+  }
+
   @Test("differences say what changed and whether a resumed run may change it")
   func differences() throws {
     let old = Configuration()
@@ -355,6 +377,7 @@ struct Refusal: CustomTestStringConvertible, Sendable {
       ("optimizer.beta1=0.5", false), ("training.validateEvery=5 steps", false),
       ("features.melBands=96", false), ("model.reset=after", false),
       ("augmentation.timeMasks=1", false), ("loss.positiveWeight=2", false),
+      ("model.gate=hardSigmoid", false), ("model.inputNormalization=frame", false),
     ] {
       #expect(try (Configuration(overrides: [override]).identity == base.identity) == same)
     }

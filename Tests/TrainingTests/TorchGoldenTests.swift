@@ -12,7 +12,8 @@ import Training
 /// 1e-5 and 3e-6 at most; a processor with other vectors may round otherwise.
 @Suite struct TorchGoldenTests {
   static let names = [
-    "k1c2", "k2c1", "k2c2", "crnn", "crnn-reset-after", "crnn-average", "mlp", "rnn-tanh",
+    "k1c2", "k2c1", "k2c2", "crnn", "crnn-reset-after", "crnn-average", "crnn-frames", "mlp",
+    "rnn-tanh",
     "rnn-gru", "rnn-lstm", "rnn-gru-every-step", "rnn-output-to-hidden",
   ]
 
