@@ -28,14 +28,14 @@ package struct Evaluation {
       advice: "lower --threads, or evaluate it on another machine")
     let pool = ThreadPool(threads: threads)
     defer { pool.stop() }
-    let evaluator = Evaluator(
-      model.network, model.configuration.trainingLoss, weights: model.weights, pool: pool)
+    let loss = try model.configuration.resolved(for: store).trainingLoss
+    let evaluator = Evaluator(model.network, loss, weights: model.weights, pool: pool)
     let logits = try evaluator.logits(store, split, 0..<store.clipCount(in: split))
     self.model = path
     self.split = split
     tags = store.tags
     clips = store.clipCount(in: split)
-    scores = try SplitLabels(store, split).scores(logits, model.configuration.trainingLoss)
+    scores = try SplitLabels(store, split).scores(logits, loss)
   }
 
   /// One JSON object.
