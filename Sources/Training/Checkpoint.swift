@@ -20,6 +20,11 @@ package struct Checkpoint {
     var history: [RunState.Validation]
     var lossSum: Double
     var lossSteps: Int
+
+    var isPossible: Bool {
+      position.isPossible && stopping.isPossible && learningRate.isPossible
+        && (0...position.step).contains(lossSteps)
+    }
   }
 
   package let file: SafetensorsFile
@@ -118,6 +123,9 @@ package struct Checkpoint {
     features = try decode("features")
     progressText = try metadata("state")
     progress = try decode("state")
+    guard progress.isPossible else {
+      throw CheckpointError(.malformed, path: path, detail: "no run can be where its state says")
+    }
     storeFingerprint = try metadata("storeFingerprint")
   }
 
