@@ -74,7 +74,8 @@ let package = Package(
     .executableTarget(
       name: "bench",
       dependencies: [
-        "Models", "Kernels", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Models", "Kernels", "Audio",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
       name: "fuzz", dependencies: ["Training", "Cluster", "Dataset", "CLibFuzzer", "CXXHash"]),
@@ -84,7 +85,8 @@ let package = Package(
       name: "LayersTests", dependencies: ["Layers", "Kernels"], exclude: ["Goldens"]),
     .testTarget(name: "ModelsTests", dependencies: ["Models", "Layers", "Kernels"]),
     .testTarget(name: "AudioTests", dependencies: ["Audio"], exclude: ["Goldens"]),
-    .testTarget(name: "DatasetTests", dependencies: ["Dataset"]),
+    .testTarget(
+      name: "DatasetTests", dependencies: ["Dataset"], exclude: ["ImporterFixtures"]),
     .testTarget(name: "ClusterTests", dependencies: ["Cluster"]),
     .testTarget(name: "FuzzTests", dependencies: ["fuzz"]),
     .testTarget(name: "SynthesisTests", dependencies: ["Synthesis", "Audio"]),

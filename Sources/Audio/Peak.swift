@@ -10,14 +10,14 @@ func peak(
     throw AudioError(.empty, attempt: "make features", detail: "it has no samples")
   }
   // Without their sign, bit patterns sort as magnitudes do, and NaN comes out on top.
-  func magnitude(_ sample: Float) -> UInt32 { sample.bitPattern & 0x7FFF_FFFF }
+  func magnitude(_ sample: Float) -> Int32 { Int32(sample.bitPattern & 0x7FFF_FFFF) }
   let limit = magnitude(1e12)
-  var peak: UInt32 = 0
+  var peak: Int32 = 0
   for sample in samples { peak = max(peak, magnitude(sample)) }
   if peak > limit, let index = samples.firstIndex(where: { magnitude($0) > limit }) {
     throw AudioError(
       .notFinite, attempt: "make features",
       detail: "sample \(firstIndex + index) is \(samples[index])")
   }
-  return Float(bitPattern: peak)
+  return Float(bitPattern: UInt32(peak))
 }

@@ -14,11 +14,18 @@ package struct SoundFile: ~Copyable {
   package let path: String
   package let sampleRateHz: Int
   package let channels: Int
-  /// Frames by the header; nil if it does not say, as in a FLAC stream that was piped.
+  /// Frames by the header; nil if it does not say, as in a FLAC stream that was piped, or in many an
+  /// MP3 (see `XingHeader`).
   package let declaredFrames: Int?
+  /// Whether decoding from the middle gives, to the bit, what decoding from the start gives.
+  private let seeksExactly: Bool
   private var handle: OpaquePointer
   /// Interleaved frames on their way from the decoder.
   private var chunk: [Float]
+  /// What counting decoded, if anything was counted: mono, from frame 0, up to `longestOpening`.
+  private var opening: [Float] = []
+  /// A minute and a half at 44.1 kHz: most of what has to be counted is decoded once only.
+  private static let longestOpening = 1 << 22
 
   /// - Throws: `AudioError` `.missing`, `.notAFile`, `.empty`, `.undecodable`, `.unsupported`, or
   ///   `.incomplete` if the container itself says that its end is not there
@@ -38,7 +45,8 @@ package struct SoundFile: ~Copyable {
     self.handle = handle
     sampleRateHz = Int(info.samplerate)
     channels = Int(info.channels)
-    declaredFrames = Self.declaredFrames(info)
+    declaredFrames = Self.declaredFrames(info, path)
+    seeksExactly = Self.seeksExactly(info)
     chunk = [Float](repeating: 0, count: 65_536)
   }
 
@@ -47,7 +55,13 @@ package struct SoundFile: ~Copyable {
   /// Frames in the file: what the header declares, or, where it is silent, what decoding counts.
   package mutating func frames() throws(AudioError) -> Int {
     if let declaredFrames { return declaredFrames }
-    let count = decode(.max) { _ in }
+    let channels = self.channels
+    var opening: [Float] = []
+    let count = decode(.max) { frames in
+      guard opening.count < Self.longestOpening else { return }
+      Self.mix(frames, channels, appendingTo: &opening)
+    }
+    self.opening = opening
     try reopen()
     return count
   }
@@ -55,16 +69,17 @@ package struct SoundFile: ~Copyable {
   /// Appends the mean of the channels, nominally −1…1, for the given frames, at the file's own
   /// rate.
   ///
-  /// Decodes little more than those frames, unless the file cannot seek.
+  /// Decodes just those frames where the format can seek to the sample, as PCM, FLAC and Vorbis can;
+  /// else, as in an MP3, what comes before them too. The samples are the same bits either way.
   /// - Parameters:
   ///   - range: frames within `0..<length`
   ///   - length: what `frames()` says
   /// - Throws: `AudioError.incomplete` if the file ends before the range does by more than a
-  ///   hundredth of its length, the slack of an MP3's count; what is missing within that is not
-  ///   appended
+  ///   hundredth of its length; what is missing within that is not appended
   package mutating func read(
     _ range: Range<Int>, of length: Int, appendingTo mono: inout [Float]
   ) throws(AudioError) {
+    guard range.upperBound > opening.count else { return mono.append(contentsOf: opening[range]) }
     var position = try skip(to: range.lowerBound)
     if position == range.lowerBound {
       let channels = self.channels
@@ -77,19 +92,13 @@ package struct SoundFile: ~Copyable {
     }
   }
 
-  /// An MP3 frame borrows bits from those before it, and Vorbis overlaps its blocks, so decoding
-  /// starts this many frames early and drops them: what follows is what decoding from the beginning
-  /// gives.
-  private static let lead = 32 * 1_152
-
   /// Brings the decoder to `frame`, or to the end if that comes first; returns where it is.
   private mutating func skip(to frame: Int) throws(AudioError) -> Int {
-    var start = max(0, frame - Self.lead)
-    if start > 0, sf_seek(handle, sf_count_t(start), Int32(SEEK_SET)) != sf_count_t(start) {
+    if seeksExactly, frame > 0 {
+      if sf_seek(handle, sf_count_t(frame), Int32(SEEK_SET)) == sf_count_t(frame) { return frame }
       try reopen()
-      start = 0
     }
-    return start + decode(frame - start) { _ in }
+    return decode(frame) { _ in }
   }
 
   private mutating func reopen() throws(AudioError) {
@@ -122,10 +131,23 @@ package struct SoundFile: ~Copyable {
     _ frames: UnsafeBufferPointer<Float>, _ channels: Int, appendingTo mono: inout [Float]
   ) {
     guard channels > 1 else { return mono.append(contentsOf: frames) }
-    for frame in stride(from: 0, to: frames.count, by: channels) {
-      var sum: Float = 0
-      for channel in 0..<channels { sum += frames[frame + channel] }
-      mono.append(sum / Float(channels))
+    let start = mono.count
+    mono.append(contentsOf: repeatElement(0, count: frames.count / channels))
+    mono.withUnsafeMutableBufferPointer { mono in
+      let mono = UnsafeMutableBufferPointer(rebasing: mono[start...])
+      // A number known to the compiler makes vector code of the common case.
+      if channels == 2 { mean(frames, 2, mono) } else { mean(frames, channels, mono) }
+    }
+  }
+
+  @inline(__always)
+  private static func mean(
+    _ frames: UnsafeBufferPointer<Float>, _ channels: Int, _ mono: UnsafeMutableBufferPointer<Float>
+  ) {
+    for index in mono.indices {
+      var sum = frames[index * channels]
+      for channel in 1..<channels { sum += frames[index * channels + channel] }
+      mono[index] = sum / Float(channels)
     }
   }
 }
@@ -150,8 +172,22 @@ extension SoundFile {
     return Int(status.st_size)
   }
 
-  private static func declaredFrames(_ info: SF_INFO) -> Int? {
-    (0..<1 << 40).contains(info.frames) ? Int(info.frames) : nil
+  private static func declaredFrames(_ info: SF_INFO, _ path: String) -> Int? {
+    let guessed = container(info) == SF_FORMAT_MPEG && !XingHeader.declaresLength(ofFile: path)
+    return !guessed && (0..<1 << 40).contains(info.frames) ? Int(info.frames) : nil
+  }
+
+  private static func container(_ info: SF_INFO) -> Int { Int(info.format) & SF_FORMAT_TYPEMASK }
+
+  /// Not the formats whose frames lean on all those before them: what an MP3 gives after a seek
+  /// depends, in its last bit, on where the decoder started.
+  private static func seeksExactly(_ info: SF_INFO) -> Bool {
+    switch Int(info.format) & SF_FORMAT_SUBMASK {
+    case SF_FORMAT_PCM_S8, SF_FORMAT_PCM_U8, SF_FORMAT_PCM_16, SF_FORMAT_PCM_24, SF_FORMAT_PCM_32,
+      SF_FORMAT_FLOAT, SF_FORMAT_DOUBLE, SF_FORMAT_ULAW, SF_FORMAT_ALAW, SF_FORMAT_VORBIS:
+      true
+    default: false
+    }
   }
 
   private static func check(_ info: SF_INFO, _ path: String, _ size: Int) throws(AudioError) {
@@ -162,8 +198,7 @@ extension SoundFile {
     if let missing = bytesMissing(from: path, size: size) {
       throw error(.incomplete, path, "\(missing) of the bytes that its header declares are missing")
     }
-    let container = info.format & Int32(SF_FORMAT_TYPEMASK)
-    if declaredFrames(info) == nil, container == Int32(SF_FORMAT_OGG) {
+    if container(info) == SF_FORMAT_OGG, declaredFrames(info, path) == nil {
       throw error(.incomplete, path, "its last page is missing")
     }
   }

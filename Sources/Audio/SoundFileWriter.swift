@@ -1,4 +1,4 @@
-/// Samples to FLAC, by libsndfile: mono, 16 bits.
+/// Samples to sound files, by libsndfile, 16 bits where the format counts bits.
 ///
 /// The file is made in memory, and putting it on a disk is left to the caller: libsndfile does not
 /// tell when the last block of a stream finds the disk full.
@@ -14,23 +14,43 @@ package struct SoundFileWriterError: Error, Equatable, Sendable, CustomStringCon
   }
 
   package let code: Code
+  package let format: SoundFileWriter.Format
   package let detail: String
 
-  package var description: String { "cannot encode the sound as FLAC: \(detail)" }
+  package var description: String {
+    "cannot encode the sound as \(format.rawValue.uppercased()): \(detail)"
+  }
 }
 
 package enum SoundFileWriter {
-  /// A FLAC file of one channel and 16 bits; the same samples give the same bytes.
+  /// Formats by the ending of a file's name.
+  package enum Format: String, Sendable, CaseIterable {
+    case wav, flac, ogg, mp3
+  }
+
+  /// A FLAC file of one channel; the same samples give the same bytes.
   ///
-  /// - Parameter samples: nominally −1…1; what lies outside is clipped
-  /// - Throws: `SoundFileWriterError` `.notFinite` with the sample's index, or `.library` with
-  ///   libsndfile's words
+  /// - Throws: as `encode`
   package static func flac(
     _ samples: [Float], sampleRateHz: Int
   ) throws(SoundFileWriterError) -> [UInt8] {
+    try encode(samples, as: .flac, sampleRateHz: sampleRateHz)
+  }
+
+  /// The bytes of a sound file. The same samples give the same bytes, save as OGG, whose streams
+  /// are numbered at random.
+  ///
+  /// - Parameter samples: frames of `channels` samples each, nominally −1…1; what lies outside is
+  ///   clipped
+  /// - Throws: `SoundFileWriterError` `.notFinite` with the sample's index, or `.library` with
+  ///   libsndfile's words
+  package static func encode(
+    _ samples: [Float], as format: Format, channels: Int = 1, sampleRateHz: Int
+  ) throws(SoundFileWriterError) -> [UInt8] {
     if let index = samples.firstIndex(where: { !$0.isFinite }) {
       throw SoundFileWriterError(
-        code: .notFinite, detail: "sample \(index) is \(samples[index]), not a finite number")
+        code: .notFinite, format: format,
+        detail: "sample \(index) is \(samples[index]), not a finite number")
     }
     let quantized = samples.map { Int16(max(-1, min(1, $0)) * 32_767 + ($0 < 0 ? -0.5 : 0.5)) }
 
@@ -39,18 +59,46 @@ package enum SoundFileWriter {
     var callbacks = MemoryFile.callbacks
     var info = SF_INFO()
     info.samplerate = Int32(clamping: sampleRateHz)
-    info.channels = 1
-    info.format = Int32(SF_FORMAT_FLAC | SF_FORMAT_PCM_16)
+    info.channels = Int32(clamping: channels)
+    info.format = format.code
     return try withExtendedLifetime(memory) { () throws(SoundFileWriterError) -> [UInt8] in
       guard let file = sf_open_virtual(&callbacks, Int32(SFM_WRITE), &info, context) else {
-        throw SoundFileWriterError(code: .library, detail: String(cString: sf_strerror(nil)))
+        throw SoundFileWriterError(
+          code: .library, format: format, detail: String(cString: sf_strerror(nil)))
       }
-      let written = sf_writef_short(file, quantized, sf_count_t(quantized.count))
+      let written = write(quantized, to: file)
       let complaint = String(cString: sf_strerror(file))
       guard sf_close(file) == 0, written == quantized.count else {
-        throw SoundFileWriterError(code: .library, detail: complaint)
+        throw SoundFileWriterError(code: .library, format: format, detail: complaint)
       }
       return memory.bytes
+    }
+  }
+
+  /// Returns how many samples were taken. Libvorbis keeps on the stack what it gets at once, so it
+  /// gets little.
+  private static func write(_ samples: [Int16], to file: OpaquePointer) -> Int {
+    var done = 0
+    samples.withUnsafeBufferPointer { samples in
+      while done < samples.count {
+        // a number of frames, whether they have 1, 2, … or 8 channels
+        let wanted = min(6_720, samples.count - done)
+        let written = sf_write_short(file, samples.baseAddress! + done, sf_count_t(wanted))
+        guard written > 0 else { break }
+        done += Int(written)
+      }
+    }
+    return done
+  }
+}
+
+extension SoundFileWriter.Format {
+  fileprivate var code: Int32 {
+    switch self {
+    case .wav: Int32(SF_FORMAT_WAV | SF_FORMAT_PCM_16)
+    case .flac: Int32(SF_FORMAT_FLAC | SF_FORMAT_PCM_16)
+    case .ogg: Int32(SF_FORMAT_OGG | SF_FORMAT_VORBIS)
+    case .mp3: Int32(SF_FORMAT_MPEG | SF_FORMAT_MPEG_LAYER_III)
     }
   }
 }

@@ -13,110 +13,90 @@ package struct TagsFile {
   package let ignoredColumns: [String]
 
   /// - Throws: `DatasetError` with the line of whatever is wrong
-  package init(_ url: URL) throws {
-    let bytes: [UInt8]
-    do {
-      bytes = Array(try Data(contentsOf: url))
-    } catch {
-      throw DatasetError(
-        .inputOutput, attempt: TagsFile.attempt, path: url.path,
-        detail: "the file cannot be read; does it exist, and may you read it?")
-    }
-    try self.init(bytes, source: url)
-  }
+  package init(_ url: URL) throws { try self.init(SourceText(url)) }
 
   /// - Parameter source: what errors name as the file
   package init(_ bytes: [UInt8], source: URL) throws {
-    var reader = CommaSeparatedReader(bytes)
-    do {
-      guard let header = try reader.next() else {
-        throw TagsFile.error(.missingColumn, source, 1, "the file is empty; \(TagsFile.expected)")
-      }
-      let columns = try Columns(header, source: source)
-      var records: [ClipRecord] = []
-      while let row = try reader.next() {
-        records.append(try columns.record(row, source: source))
-      }
-      manifest = try Manifest(records: records, source: source)
-      ignoredColumns = columns.ignored
-    } catch let problem as CommaSeparatedReader.Problem {
-      throw TagsFile.error(.malformed, source, problem.line, problem.detail)
-    }
+    try self.init(SourceText(bytes, path: source.path))
   }
 
-  fileprivate static let attempt = "read the tags file"
-  fileprivate static let expected = "the first line must be clip_id,path,split,work,tags"
+  private init(_ text: SourceText) throws {
+    let source = URL(fileURLWithPath: text.path)
+    var intake = ImportIntake(audio: source)
+    ignoredColumns = try Self.read(text, into: &intake)
+    if let defect = intake.defects.first(where: { $0 != .ignoredColumn }) {
+      throw DatasetError(
+        defect.kind.code, attempt: "read the tags file", path: text.path, line: defect.line,
+        detail: defect.sentence)
+    }
+    guard !intake.records.isEmpty else { throw text.refusal(.noClips, "it describes no clips") }
+    manifest = Manifest(checked: intake.records)
+  }
 
-  fileprivate static func error(
-    _ code: DatasetError.Code, _ source: URL, _ line: Int, _ detail: String
-  ) -> DatasetError {
-    DatasetError(code, attempt: attempt, path: source.path, line: line, detail: detail)
+  /// - Returns: the columns that were not understood
+  static func read(_ text: SourceText, into intake: inout ImportIntake) throws -> [String] {
+    try text.withBytes { bytes in
+      var reader = SeparatedReader(bytes, .commas)
+      let columns = try Columns(&reader, of: text)
+      if !columns.ignored.isEmpty {
+        intake.note(
+          .ignoredColumn, path: text.path, line: reader.line, count: columns.ignored.count,
+          "columns that mean nothing here: "
+            + columns.ignored.prefix(8).map { quoted($0) }.joined(separator: ", "))
+      }
+      try intake.forEachRow(of: text, &reader) { row, intake in
+        intake.add(try columns.record(row, source: text.path))
+      }
+      return columns.ignored
+    }
   }
 }
 
 /// Where the header line puts each column.
 private struct Columns {
-  let names: [String]
+  let header: ColumnNames
   let id, path, split, tags: Int
   let work: Int?
   let ignored: [String]
 
-  init(_ header: CommaSeparatedReader.Row, source: URL) throws {
-    let names = header.fields.map { trimmed($0).lowercased() }
-    func column(_ name: String) throws -> Int? {
-      let places = names.indices.filter { names[$0] == name }
-      if places.count > 1 {
-        throw TagsFile.error(.malformed, source, header.line, "column \(name) stands there twice")
-      }
-      return places.first
-    }
-    func required(_ name: String) throws -> Int {
-      guard let place = try column(name) else {
-        throw TagsFile.error(
-          .missingColumn, source, header.line, "column \(name) is missing; \(TagsFile.expected)")
-      }
-      return place
-    }
-    self.names = names
-    id = try required("clip_id")
-    path = try required("path")
-    split = try required("split")
-    tags = try required("tags")
-    work = try column("work")
+  private static let expected = "the first line must be clip_id,path,split,work,tags"
+
+  init(_ reader: inout SeparatedReader, of text: SourceText) throws {
+    let names = try ColumnNames(next: &reader, of: text, expected: Self.expected)
+    header = ColumnNames(names.names.map { $0.lowercased() }, of: text, line: reader.line)
+    id = try header.required("clip_id", expected: Self.expected)
+    path = try header.required("path", expected: Self.expected)
+    split = try header.required("split", expected: Self.expected)
+    tags = try header.required("tags", expected: Self.expected)
+    work = try header.place("work")
     let known = ["clip_id", "path", "split", "work", "tags"]
-    ignored = names.filter { !known.contains($0) }
+    ignored = header.names.filter { !known.contains($0) }
   }
 
-  func record(_ row: CommaSeparatedReader.Row, source: URL) throws -> ClipRecord {
-    guard row.fields.count == names.count else {
-      throw TagsFile.error(
-        .malformed, source, row.line,
-        "the row has \(row.fields.count) fields and the header \(names.count); "
-          + "a field with a comma in it needs quotes")
+  func record(_ row: SeparatedReader, source: String) throws(RowProblem) -> ClipRecord {
+    try header.requireCount(row)
+    let splitText = try row.text(split)
+    guard let splitOfRow = Split(rawValue: splitText) else {
+      throw RowProblem(
+        .unknownSplit, "the split \(quoted(splitText)) is none of train, validation, test")
     }
-    let fields = row.fields.map { trimmed($0) }
-    guard let splitOfRow = Split(rawValue: fields[split]) else {
-      throw TagsFile.error(
-        .unknownSplit, source, row.line,
-        "the split \(quoted(fields[split])) is none of train, validation, test")
-    }
-    let tagsOfRow =
-      fields[tags].isEmpty
-      ? [] : fields[tags].split(separator: "|", omittingEmptySubsequences: false)
-    let workOfRow = work.map { fields[$0] } ?? ""
+    let tagsText = try row.text(tags)
+    let bar = UInt8(ascii: "|")
+    let parts =
+      tagsText.isEmpty ? [] : tagsText.utf8.split(separator: bar, omittingEmptySubsequences: false)
+    var workOfRow: String?
+    if let work { workOfRow = try row.text(work) }
     return ClipRecord(
-      id: fields[id], path: fields[path], split: splitOfRow,
-      work: workOfRow.isEmpty ? nil : workOfRow,
-      tags: tagsOfRow.map { trimmed($0) }, line: row.line)
+      id: try row.text(id), path: try row.text(path), split: splitOfRow,
+      work: workOfRow == "" ? nil : workOfRow,
+      tags: parts.map { withoutBlanks(Substring($0)) }, source: source, line: row.line)
   }
 }
 
-/// Without spaces and tabs at its ends.
-private func trimmed(_ text: some StringProtocol) -> String {
-  func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
-  let bytes = Substring(text).utf8
-  guard let start = bytes.firstIndex(where: { !isBlank($0) }),
-    let last = bytes.lastIndex(where: { !isBlank($0) })
+private func withoutBlanks(_ text: Substring) -> String {
+  func isBlank(_ character: Character) -> Bool { character == " " || character == "\t" }
+  guard let start = text.firstIndex(where: { !isBlank($0) }),
+    let last = text.lastIndex(where: { !isBlank($0) })
   else { return "" }
   return String(text[start...last])
 }

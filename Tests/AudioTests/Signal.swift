@@ -3,7 +3,7 @@ import Foundation
 /// Signals that Python computes too, bit for bit: integers, then one exact division.
 /// Keep them in step with `Goldens/make_goldens.py`.
 enum Signal: String, Decodable, CaseIterable, Sendable {
-  case noise, chord, tone, bursts, quiet, impulse
+  case noise, chord, tone, bursts, quiet, clipped, impulse
 
   func samples(_ count: Int) -> [Float] {
     switch self {
@@ -26,6 +26,8 @@ enum Signal: String, Decodable, CaseIterable, Sendable {
       return Signal.noise.samples(count).enumerated().map { $0 % 9_000 < 2_500 ? $1 : 0 }
     case .quiet:
       return Signal.noise.samples(count).map { $0 / 1_024 }
+    case .clipped:
+      return Signal.chord.samples(count).map { max(-1, min(1, $0 * 16)) }
     case .impulse:
       var samples = [Float](repeating: 0, count: count)
       samples[count / 2] = 0.5

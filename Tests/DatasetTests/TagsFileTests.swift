@@ -20,9 +20,10 @@ private func read(_ text: String) throws -> TagsFile {
     #expect(
       file.manifest.records == [
         ClipRecord(
-          id: "c,1", path: "a/1.wav", split: .train, work: "Op. 9", tags: ["piano", "slow"], line: 2
-        ),
-        ClipRecord(id: "c2", path: "b.wav", split: .test, tags: [], line: 5),
+          id: "c,1", path: "a/1.wav", split: .train, work: "Op. 9", tags: ["piano", "slow"],
+          source: "/music/tags.csv", line: 2),
+        ClipRecord(
+          id: "c2", path: "b.wav", split: .test, tags: [], source: "/music/tags.csv", line: 5),
       ])
     #expect(file.manifest.tags == ["piano", "slow"])
   }
@@ -135,9 +136,10 @@ private func read(_ text: String) throws -> TagsFile {
     #expect(file.manifest.records.count == 1)
   }
 
-  @Test("a file that is not there, or is a folder, is refused", arguments: ["", "nothing.csv"])
-  func unreadable(_ name: String) throws {
+  @Test("a file that is not there, or is a folder, is refused")
+  func unreadable() throws {
     let folder = try TemporaryFolder()
-    #expect(try thrown { _ = try TagsFile(folder.file(name)) }?.code == .inputOutput)
+    #expect(try thrown { _ = try TagsFile(folder.file("nothing.csv")) }?.code == .missing)
+    #expect(try thrown { _ = try TagsFile(folder.url) }?.code == .inputOutput)
   }
 }

@@ -1,0 +1,2 @@
+TAGS = ['rock', 'jazz',
+        "drum'n'bass", 'Mellow']
