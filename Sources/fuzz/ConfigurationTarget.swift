@@ -7,7 +7,7 @@ extension Target {
     seeds: {
       [
         "", "model:\n  network: crnn\n  size: 0.1M\ntraining: {lanes: 8, seed: 1}\n",
-        "model: {network: mlp, widths: [31, 31, 31], dropout: {dense: 0.5}}\n---\n",
+        "--- {model: {network: mlp, widths: [31, 31], dropout: {dense: 0.5}}}\n",
         "model.network: k2c2\nmodel.parameters: 420_000 # about\n\"training\":\n  epochs: !!int 3\n",
         "training:\n  validateEvery: 500 steps\n  clipNorm: ~\noptimizer:\n  learningRate: 1e-3\n"
           + "  schedule: cosine\nfeatures:\n  hopLength: 256\n",

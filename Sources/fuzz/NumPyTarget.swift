@@ -31,7 +31,7 @@ extension Target {
     })
 
   /// A file as `numpy.save` writes it.
-  private static func array<T>(
+  static func array<T>(
     _ type: String, _ shape: String, _ values: [T], version: UInt8 = 1
   ) -> [UInt8] {
     var header = "{'descr': '\(type)', 'fortran_order': False, 'shape': \(shape), }"

@@ -5,7 +5,7 @@ import Foundation
 /// The files of a store as one input, and how an attacker who knows the format would fit them to
 /// each other. `StoreDescription` and `ClipTable` describe the files.
 struct StoreInput {
-  static let cut = "--cut--"
+  static let cut = FolderInput.cut
 
   var description: [UInt8]
   var table: [UInt8]
@@ -13,13 +13,7 @@ struct StoreInput {
 
   /// Cuts an input; what is missing is empty.
   init(_ bytes: [UInt8]) {
-    var files: [[UInt8]] = []
-    var rest = bytes[...]
-    while let cut = rest.firstRange(of: Self.cut.utf8) {
-      files.append(Array(rest[..<cut.lowerBound]))
-      rest = rest[cut.upperBound...]
-    }
-    files.append(Array(rest))
+    let files = pieces(of: bytes, cutBy: Self.cut).map { Array($0) }
     description = files[0]
     table = files.count > 1 ? files[1] : []
     blocks = Array(files.dropFirst(2))

@@ -4,7 +4,7 @@ import Foundation
 extension Target {
   /// A store: its description, clip table and blocks, in this order, with `StoreInput.cut` between.
   static let store = Target(
-    name: "store", longest: 8192,
+    name: "store", longest: 12_288,
     words: [
       StoreInput.cut, "format", "tutti store", "version", "bands", "frames", "settings", "name",
       "value", "settingsDigest", "tags", "counts", "train", "validation", "test", "clips", "blocks",

@@ -18,7 +18,7 @@ package struct Target: Sendable {
   package let read: @Sendable ([UInt8]) throws -> Void
 
   package static let all: [Target] = [
-    .tagsFile, .numPy, .safetensors, .checkpoint, .configuration, .frames, .store,
+    .tagsFile, .importers, .numPy, .safetensors, .checkpoint, .configuration, .frames, .store,
   ]
 
   package static func named(_ name: String) -> Target? { all.first { $0.name == name } }
@@ -35,7 +35,7 @@ package struct Target: Sendable {
     }
   }
 
-  /// Whether an error blames the input, and does so in one line of readable length.
+  /// Whether an error blames the input, in lines of readable length.
   private static func isProper(_ error: any Error) -> Bool {
     let blamesInput =
       switch error {
@@ -46,8 +46,11 @@ package struct Target: Sendable {
       default: false
       }
     let text = "\(error)"
-    let isLine = text.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control }
-    return blamesInput && isLine && text.utf8.count <= 2_000
+    let isText = text.unicodeScalars.allSatisfy {
+      $0 == "\n" || $0.properties.generalCategory != .control
+    }
+    let longestLine = text.split(separator: "\n").map(\.utf8.count).max() ?? 0
+    return blamesInput && isText && (1...2_000).contains(longestLine)
   }
 
   /// Writes the seeds and what once was a finding as files, and the words as libFuzzer's dictionary.
