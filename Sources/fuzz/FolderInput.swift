@@ -6,6 +6,18 @@ struct FolderInput {
   let head: String
   let files: [(name: String, bytes: [UInt8])]
 
+  init(_ head: String, _ files: [(name: String, bytes: any Sequence<UInt8>)]) {
+    self.head = head
+    func copied(_ bytes: some Sequence<UInt8>) -> [UInt8] { Array(bytes) }
+    self.files = files.map { ($0.name, copied($0.bytes)) }
+  }
+
+  var bytes: [UInt8] {
+    files.reduce(Array((head + "\n").utf8)) { bytes, file in
+      bytes + Array("\(Self.cut)\(file.name)\n".utf8) + file.bytes
+    }
+  }
+
   init(_ bytes: [UInt8]) {
     var parts = pieces(of: bytes, cutBy: Self.cut).map { part in
       let name = part.prefix { $0 != UInt8(ascii: "\n") }

@@ -7,14 +7,12 @@ extension Target {
   static let importers = Target(
     name: "importers", longest: 4096,
     words: [
-      FolderInput.cut, "[", "]", "'", "\\", "[1.0, 0.0]", "TAGS = ", "\u{FEFF}", "\r\n", "\t", "\"\"",
+      FolderInput.cut, "[", "]", "'", "\\", "[1.0, 0.0]", "TAGS = ", "\u{FEFF}", "\r\n", "\t",
+      "\"\"",
       "track", "set", "subset", "split", "genre_top", "genres_all", "genre_id", "title", "artist",
       "mood/theme---", "TRACK_ID", "35644", "_filtered.txt", "_y.npy", "tags.py", "999999999999999",
     ],
-    seeds: {
-      try importerSeeds.map { Array($0.utf8) }
-        + [Array(msdSeed.utf8) + Array((FolderInput.cut + "train_y.npy\n").utf8) + labels]
-    },
+    seeds: { importerSeeds.map(\.bytes) },
     read: { bytes in
       let input = FolderInput(bytes)
       try Scratch.use { scratch in
@@ -43,45 +41,68 @@ extension Target {
     }
     expect(!imported.manifest.records.isEmpty && !imported.report.lines.isEmpty, "nothing is left")
   }
-
-  private static let labels = array("<f4", "(2, 50)", (0..<100).map { Float($0 % 2) })
 }
 
-private let importerSeeds = [
-  "csv\n--cut--tags.csv\nclip_id,path,split,tags\na,a.wav,train,x\nb,b.wav,test,x|y\n",
-  """
-  fma
-  --cut--genres.csv
-  genre_id,#tracks,parent,title,top_level
-  10,3,0,Pop,10
-  12,5,0,"Rock, ""old""",12
-  --cut--tracks.csv
-  ,artist,set,set,track,track,track
-  ,id,split,subset,genre_top,genres,genres_all
-  track_id,,,,,,
-  2,1,training,small,Pop,[10],"[10, 12]"
-  3,2,test,large,,[],[12]
-
-  """,
-  "gtzan\n--cut--train_filtered.txt\nblues/blues.00000.wav\njazz/jazz.00003.wav\n"
-    + "--cut--valid_filtered.txt\nblues/blues.00011.wav\n",
-  "magnatagatune\n--cut--annotations_final.csv\n\"clip_id\"\t\"slow\"\t\"harp\"\t\"mp3_path\"\n"
-    + "\"2\"\t\"0\"\t\"1\"\t\"0/ann-first-01-air-0-29.mp3\"\n\"35644\"\t\"1\"\t\"0\"\t\"6/cat.mp3\"\n",
-  "magnatagatune\n--cut--index_mtt.tsv\n2\t0/a-b-01-c-0-29.mp3\n6\tc/d.mp3\n"
-    + "--cut--output_labels_mtt.txt\nL = ['slow', \"h'arp\"]\n--cut--train_gt_mtt.tsv\n2\t[1.0, 0.0]\n",
-  "mtg-jamendo\n--cut--autotagging_moodtheme-train.tsv\nTRACK_ID\tARTIST_ID\tALBUM_ID\tPATH\tDURATION"
-    + "\tTAGS\r\nt1\ta5\tb1\t01/901.mp3\t187.4\tmood/theme---calm\tmood/theme---film\r\n",
-  "msd\n--cut--index_msd.tsv\nTRA\tA/A.mp3\nTRB\tA/B.mp3\n--cut--tags.txt\n"
-    + "--cut--output_labels_msd.txt\n['rock', 'jazz']\n--cut--train_gt_msd.tsv\nTRA\t[1, 0]\nTRB\t[0, 1]\n",
+/// A small data set of each kind, as its authors would publish it.
+private let importerSeeds: [FolderInput] = [
+  FolderInput(
+    "csv",
+    [("tags.csv", "clip_id,path,split,tags\na,a.wav,train,x\nb,b.wav,test,x|y\n".utf8)]),
+  FolderInput(
+    "fma",
+    [
+      ("genres.csv", "genre_id,#tracks,title\n10,3,Pop\n12,5,\"Rock, \"\"old\"\"\"\n".utf8),
+      (
+        "tracks.csv",
+        (",artist,set,set,track,track\n,id,split,subset,genre_top,genres_all\ntrack_id,,,,,\n"
+          + "2,1,training,small,Pop,\"[10, 12]\"\n3,2,test,large,,[12]\n").utf8
+      ),
+    ]),
+  FolderInput(
+    "gtzan",
+    [
+      ("train_filtered.txt", "blues/blues.00000.wav\njazz/jazz.00003.wav\n".utf8),
+      ("valid_filtered.txt", "blues/blues.00011.wav\n".utf8),
+    ]),
+  FolderInput(
+    "magnatagatune",
+    [
+      (
+        "annotations_final.csv",
+        ("\"clip_id\"\t\"slow\"\t\"harp\"\t\"mp3_path\"\n"
+          + "\"2\"\t\"0\"\t\"1\"\t\"0/ann-first-01-air-0-29.mp3\"\n"
+          + "\"35644\"\t\"1\"\t\"0\"\t\"6/cat.mp3\"\n").utf8
+      )
+    ]),
+  FolderInput(
+    "magnatagatune",
+    [
+      ("index_mtt.tsv", "2\t0/a-b-01-c-0-29.mp3\n6\tc/d.mp3\n".utf8),
+      ("output_labels_mtt.txt", "# Tags\nL = ['slow', \"h'arp\"]\n".utf8),
+      ("train_gt_mtt.tsv", "2\t[1.0, 0.0]\n".utf8),
+    ]),
+  FolderInput(
+    "mtg-jamendo",
+    [
+      (
+        "autotagging_moodtheme-train.tsv",
+        ("TRACK_ID\tARTIST_ID\tALBUM_ID\tPATH\tDURATION\tTAGS\r\n"
+          + "t1\ta5\tb1\t01/901.mp3\t187.4\tmood/theme---calm\tmood/theme---film\r\n").utf8
+      )
+    ]),
+  FolderInput(
+    "msd",
+    [
+      ("index_msd.tsv", "TRA\tA/A.mp3\nTRB\tA/B.mp3\n".utf8),
+      ("output_labels_msd.txt", "['rock', 'jazz']\n".utf8),
+      ("train_gt_msd.tsv", "TRA\t[1, 0]\nTRB\t[0, 1]\n".utf8),
+    ]),
+  FolderInput(
+    "msd",
+    [
+      ("tags.py", "TAGS = ['rock', 'jazz',\n  \"drum'n'bass\"]\n".utf8),
+      ("train_x_msd_id.txt", "TRAAAA\nTRBBBB\n".utf8),
+      ("train_x_filename.txt", "1/1/110.npy\n2/2/220.npy\n".utf8),
+      ("train_y.npy", Target.array("<f4", "(2, 3)", [1, 0, 0, 0, 1, 1] as [Float])),
+    ]),
 ]
-
-private let msdSeed = """
-  msd
-  --cut--train_x_msd_id.txt
-  TRAAAA
-  TRBBBB
-  --cut--train_x_filename.txt
-  1/1/110.npy
-  2/2/220.npy
-
-  """
