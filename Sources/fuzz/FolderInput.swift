@@ -6,10 +6,12 @@ struct FolderInput {
   let head: String
   let files: [(name: String, bytes: [UInt8])]
 
-  init(_ head: String, _ files: [(name: String, bytes: any Sequence<UInt8>)]) {
+  init(
+    _ head: String, texts: [(name: String, text: String)],
+    others: [(name: String, bytes: [UInt8])] = []
+  ) {
     self.head = head
-    func copied(_ bytes: some Sequence<UInt8>) -> [UInt8] { Array(bytes) }
-    self.files = files.map { ($0.name, copied($0.bytes)) }
+    files = texts.map { ($0.name, Array($0.text.utf8)) } + others
   }
 
   var bytes: [UInt8] {

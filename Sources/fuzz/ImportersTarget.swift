@@ -47,62 +47,61 @@ extension Target {
 private let importerSeeds: [FolderInput] = [
   FolderInput(
     "csv",
-    [("tags.csv", "clip_id,path,split,tags\na,a.wav,train,x\nb,b.wav,test,x|y\n".utf8)]),
+    texts: [("tags.csv", "clip_id,path,split,tags\na,a.wav,train,x\nb,b.wav,test,x|y\n")]),
   FolderInput(
     "fma",
-    [
-      ("genres.csv", "genre_id,#tracks,title\n10,3,Pop\n12,5,\"Rock, \"\"old\"\"\"\n".utf8),
+    texts: [
+      ("genres.csv", "genre_id,#tracks,title\n10,3,Pop\n12,5,\"Rock, \"\"old\"\"\"\n"),
       (
         "tracks.csv",
-        (",artist,set,set,track,track\n,id,split,subset,genre_top,genres_all\ntrack_id,,,,,\n"
-          + "2,1,training,small,Pop,\"[10, 12]\"\n3,2,test,large,,[12]\n").utf8
+        ",artist,set,set,track,track\n,id,split,subset,genre_top,genres_all\ntrack_id,,,,,\n"
+          + "2,1,training,small,Pop,\"[10, 12]\"\n3,2,test,large,,[12]\n"
       ),
     ]),
   FolderInput(
     "gtzan",
-    [
-      ("train_filtered.txt", "blues/blues.00000.wav\njazz/jazz.00003.wav\n".utf8),
-      ("valid_filtered.txt", "blues/blues.00011.wav\n".utf8),
+    texts: [
+      ("train_filtered.txt", "blues/blues.00000.wav\njazz/jazz.00003.wav\n"),
+      ("valid_filtered.txt", "blues/blues.00011.wav\n"),
     ]),
   FolderInput(
     "magnatagatune",
-    [
+    texts: [
       (
         "annotations_final.csv",
-        ("\"clip_id\"\t\"slow\"\t\"harp\"\t\"mp3_path\"\n"
+        "\"clip_id\"\t\"slow\"\t\"harp\"\t\"mp3_path\"\n"
           + "\"2\"\t\"0\"\t\"1\"\t\"0/ann-first-01-air-0-29.mp3\"\n"
-          + "\"35644\"\t\"1\"\t\"0\"\t\"6/cat.mp3\"\n").utf8
+          + "\"35644\"\t\"1\"\t\"0\"\t\"6/cat.mp3\"\n"
       )
     ]),
   FolderInput(
     "magnatagatune",
-    [
-      ("index_mtt.tsv", "2\t0/a-b-01-c-0-29.mp3\n6\tc/d.mp3\n".utf8),
-      ("output_labels_mtt.txt", "# Tags\nL = ['slow', \"h'arp\"]\n".utf8),
-      ("train_gt_mtt.tsv", "2\t[1.0, 0.0]\n".utf8),
+    texts: [
+      ("index_mtt.tsv", "2\t0/a-b-01-c-0-29.mp3\n6\tc/d.mp3\n"),
+      ("output_labels_mtt.txt", "# Tags\nL = ['slow', \"h'arp\"]\n"),
+      ("train_gt_mtt.tsv", "2\t[1.0, 0.0]\n"),
     ]),
   FolderInput(
     "mtg-jamendo",
-    [
+    texts: [
       (
         "autotagging_moodtheme-train.tsv",
-        ("TRACK_ID\tARTIST_ID\tALBUM_ID\tPATH\tDURATION\tTAGS\r\n"
-          + "t1\ta5\tb1\t01/901.mp3\t187.4\tmood/theme---calm\tmood/theme---film\r\n").utf8
+        "TRACK_ID\tARTIST_ID\tALBUM_ID\tPATH\tDURATION\tTAGS\r\n"
+          + "t1\ta5\tb1\t01/901.mp3\t187.4\tmood/theme---calm\tmood/theme---film\r\n"
       )
     ]),
   FolderInput(
     "msd",
-    [
-      ("index_msd.tsv", "TRA\tA/A.mp3\nTRB\tA/B.mp3\n".utf8),
-      ("output_labels_msd.txt", "['rock', 'jazz']\n".utf8),
-      ("train_gt_msd.tsv", "TRA\t[1, 0]\nTRB\t[0, 1]\n".utf8),
+    texts: [
+      ("index_msd.tsv", "TRA\tA/A.mp3\nTRB\tA/B.mp3\n"),
+      ("output_labels_msd.txt", "['rock', 'jazz']\n"),
+      ("train_gt_msd.tsv", "TRA\t[1, 0]\nTRB\t[0, 1]\n"),
     ]),
   FolderInput(
     "msd",
-    [
-      ("tags.py", "TAGS = ['rock', 'jazz',\n  \"drum'n'bass\"]\n".utf8),
-      ("train_x_msd_id.txt", "TRAAAA\nTRBBBB\n".utf8),
-      ("train_x_filename.txt", "1/1/110.npy\n2/2/220.npy\n".utf8),
-      ("train_y.npy", Target.array("<f4", "(2, 3)", [1, 0, 0, 0, 1, 1] as [Float])),
-    ]),
+    texts: [
+      ("tags.py", "TAGS = ['rock', 'jazz',\n  \"drum'n'bass\"]\n"),
+      ("train_x_msd_id.txt", "TRAAAA\nTRBBBB\n"),
+      ("train_x_filename.txt", "1/1/110.npy\n2/2/220.npy\n"),
+    ], others: [("train_y.npy", Target.array("<f4", "(2, 3)", [1, 0, 0, 0, 1, 1] as [Float]))]),
 ]
