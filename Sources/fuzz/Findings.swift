@@ -27,6 +27,9 @@ package struct Finding: Sendable {
     Finding(.checkpoint, "fewer than no reductions of the learning rate") {
       try changed(.checkpoint, "reductions\\\":1", "reductions\\\":-1")
     },
+    Finding(.importers, "a report that quotes control characters") {
+      try changed(.importers, "6/cat", "6/\u{1B}[31m", seed: 3)
+    },
     Finding(.store, "a tag of more clips than there are") {
       try changed(.store, "\"train\" : 1", "\"train\" : \(Int.max)")
     },
@@ -41,9 +44,11 @@ package struct Finding: Sendable {
     return "- &a0 x\n" + items.joined() + "- ? *a\(depth)\n  : 1\n"
   }
 
-  /// A target's first seed with other text in it.
-  private static func changed(_ target: Target, _ old: String, _ new: String) throws -> [UInt8] {
-    let seed = try target.seeds()[0]
+  /// A target's seed with other text in it.
+  private static func changed(
+    _ target: Target, _ old: String, _ new: String, seed: Int = 0
+  ) throws -> [UInt8] {
+    let seed = try target.seeds()[seed]
     let changed = seed.replacing(Array(old.utf8), with: Array(new.utf8))
     expect(changed != seed, "\(target.name): the seed has no \(old)")
     return changed

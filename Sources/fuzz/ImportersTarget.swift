@@ -39,7 +39,8 @@ extension Target {
       expect(
         !record.path.hasPrefix("/") && !record.path.hasPrefix("../"), "unsafe: \(record.path)")
     }
-    expect(!imported.manifest.records.isEmpty && !imported.report.lines.isEmpty, "nothing is left")
+    let report = imported.report.lines.joined(separator: "\n")
+    expect(!imported.manifest.records.isEmpty && isReadable(report), "a report: \(report)")
   }
 }
 

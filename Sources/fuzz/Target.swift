@@ -45,12 +45,15 @@ package struct Target: Sendable {
       case is Defect: true
       default: false
       }
-    let text = "\(error)"
-    let isText = text.unicodeScalars.allSatisfy {
+    let longestLine = "\(error)".split(separator: "\n").map(\.utf8.count).max() ?? 0
+    return blamesInput && (1...2_000).contains(longestLine) && isReadable("\(error)")
+  }
+
+  /// Whether a text from which people learn something is only text, not orders to their terminal.
+  static func isReadable(_ text: String) -> Bool {
+    text.unicodeScalars.allSatisfy {
       $0 == "\n" || $0.properties.generalCategory != .control
     }
-    let longestLine = text.split(separator: "\n").map(\.utf8.count).max() ?? 0
-    return blamesInput && isText && (1...2_000).contains(longestLine)
   }
 
   /// Writes the seeds and what once was a finding as files, and the words as libFuzzer's dictionary.
