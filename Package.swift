@@ -74,7 +74,7 @@ let package = Package(
     .executableTarget(
       name: "bench",
       dependencies: [
-        "Models", "Kernels", "Audio",
+        "Models", "Kernels", "Audio", "Dataset",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
@@ -92,11 +92,11 @@ let package = Package(
     .testTarget(name: "SynthesisTests", dependencies: ["Synthesis", "Audio"]),
     .testTarget(
       name: "TrainingTests",
-      dependencies: ["Training", "Models", "Layers", "Kernels", "Dataset", "Cluster"],
+      dependencies: ["Training", "Models", "Layers", "Kernels", "Audio", "Dataset", "Cluster"],
       exclude: ["Goldens"]),
     .testTarget(
       name: "ProgramTests",
-      dependencies: ["coordinator", "worker", "tutti"]),
+      dependencies: ["coordinator", "worker", "tutti", "bench"]),
   ],
   swiftLanguageModes: [.v6]
 )

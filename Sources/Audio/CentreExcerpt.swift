@@ -19,8 +19,7 @@ struct CentreExcerpt: Equatable {
   ///   - length: frames in the file at `fileRate` Hz, below 2⁴⁰
   ///   - samples: length of the excerpt at `rate` Hz
   init(of length: Int, at fileRate: Int, samples: Int, at rate: Int) {
-    // librosa's own arithmetic, in floating point
-    let total = Int((Double(length) * (Double(rate) / Double(fileRate))).rounded(.up))
+    let total = resampledCount(of: length, at: fileRate, to: rate)
     guard total > samples else {
       (source, dropped, kept, lead) = (0..<length, 0, total, (samples - total) / 2)
       return
@@ -37,6 +36,11 @@ struct CentreExcerpt: Equatable {
   /// A tenth of a second: the filter of libsoxr's high quality reaches about 0.02 s at 8 kHz, and
   /// less at higher rates.
   private static func margin(at rate: Int) -> Int { rate / 10 }
+}
+
+/// How many samples librosa makes of `length` frames, by its own arithmetic, in floating point.
+func resampledCount(of length: Int, at fileRate: Int, to rate: Int) -> Int {
+  Int((Double(length) * (Double(rate) / Double(fileRate))).rounded(.up))
 }
 
 private func greatestCommonDivisor(_ a: Int, _ b: Int) -> Int {

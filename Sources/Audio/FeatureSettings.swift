@@ -19,7 +19,9 @@ package struct FeatureSettings: Sendable, Equatable, Codable {
   package var lowestHz = 0.0
   /// Upper edge of the last mel band.
   package var highestHz = 6_000.0
-  /// Mel power under which the logarithm stops to follow, re 1.0.
+  /// What the power in a band is raised to before the logarithm.
+  package var melExponent = 1.0
+  /// Mel power, so raised, under which the logarithm stops to follow, re 1.0.
   package var decibelFloor = 1e-10
   /// Distance from the clip's maximum to the lowest value in its map.
   package var dynamicRangeDecibels = 80.0
@@ -42,7 +44,16 @@ package struct FeatureSettings: Sendable, Equatable, Codable {
 
   /// Name and value of everything that decides a map's content, the definitions that cannot be
   /// chosen included, in an order that never changes.
+  ///
+  /// What `implied` says is left out: it came later, and stores without it are still what they were.
   package var entries: [(name: String, value: String)] {
+    allEntries.filter { Self.implied[$0.name] != $0.value }
+  }
+
+  /// Values of entries that are not there.
+  package static let implied = ["melExponent": "1.0"]
+
+  private var allEntries: [(name: String, value: String)] {
     [
       ("sampleRateHz", "\(sampleRateHz)"),
       ("durationSeconds", "\(durationSeconds)"),
@@ -62,12 +73,13 @@ package struct FeatureSettings: Sendable, Equatable, Codable {
       ("spectrum", "power"),
       ("melScale", "Slaney, area-normalized"),
       ("decibels", "10 log10, re 1.0"),
+      ("melExponent", "\(melExponent)"),
     ]
   }
 
   /// One sentence for every setting in which `other` differs; empty if the features are the same.
   package func differences(from other: FeatureSettings) -> [String] {
-    zip(entries, other.entries).filter { $0.value != $1.value }
+    zip(allEntries, other.allEntries).filter { $0.value != $1.value }
       .map { "\($0.name) is \($0.value) here and \($1.value) there" }
   }
 }
@@ -107,6 +119,8 @@ extension FeatureSettings {
     try require(
       (1...4_096).contains(melBands), "melBands", melBands, "must be from 1 to 4096")
     try require(
+      melExponent >= 1 && melExponent <= 10, "melExponent", melExponent, "must be from 1 to 10")
+    try require(
       decibelFloor >= 1e-30 && decibelFloor <= 1, "decibelFloor", decibelFloor,
       "must be from 1e-30 to 1")
     try require(
@@ -134,6 +148,7 @@ extension FeatureSettings {
     try read(.melBands, into: &melBands)
     try read(.lowestHz, into: &lowestHz)
     try read(.highestHz, into: &highestHz)
+    try read(.melExponent, into: &melExponent)
     try read(.decibelFloor, into: &decibelFloor)
     try read(.dynamicRangeDecibels, into: &dynamicRangeDecibels)
     try read(.silencePeak, into: &silencePeak)

@@ -179,11 +179,13 @@ package final class LogMelExtractor {
   }
 
   private func toDecibels(_ values: UnsafeMutableBufferPointer<Float>, loudest: Float) {
-    let smallest = Float(settings.decibelFloor)
-    let lowest = decibels(max(smallest, loudest)) - Float(settings.dynamicRangeDecibels)
+    // 10·log10 of a power is that many times 10·log10
+    let exponent = Float(settings.melExponent)
+    let smallest = Float(pow(settings.decibelFloor, 1 / settings.melExponent))
+    let lowest = exponent * decibels(max(smallest, loudest)) - Float(settings.dynamicRangeDecibels)
     for index in values.indices {
       let power = values[index]
-      let level = decibels(power > smallest ? power : smallest)
+      let level = exponent * decibels(power > smallest ? power : smallest)
       values[index] = level > lowest ? level : lowest
     }
   }

@@ -226,3 +226,32 @@ extension SoundFile {
     AudioError(code, attempt: "read the sound", path: path, detail: detail)
   }
 }
+
+// MARK: - From beginning to end
+
+extension SoundFile {
+  /// Appends the mean of the channels of the next frames, from where the last call ended. Not to be
+  /// mixed with `read`.
+  ///
+  /// - Returns: how many there were; fewer than `count` at the end of the file
+  mutating func readOn(_ count: Int, appendingTo mono: inout [Float]) -> Int {
+    let channels = self.channels
+    return decode(count) { frames in Self.mix(frames, channels, appendingTo: &mono) }
+  }
+
+  /// Says whether decoding may end after so many frames.
+  ///
+  /// - Throws: `AudioError.incomplete` if that is more than a hundredth before the declared end. An
+  ///   MP3 may end anywhere: its declared length is often an estimate from the size of the file
+  func requireEnd(after frames: Int) throws(AudioError) {
+    var info = SF_INFO()
+    sf_command(
+      handle, Int32(SFC_GET_CURRENT_SF_INFO), &info, Int32(MemoryLayout<SF_INFO>.size))
+    guard let declaredFrames, info.format & Int32(SF_FORMAT_TYPEMASK) != Int32(SF_FORMAT_MPEG),
+      frames < declaredFrames - declaredFrames / 100
+    else { return }
+    throw Self.error(
+      .incomplete, path,
+      "decoding stops at frame \(frames) of the \(declaredFrames) that its header declares")
+  }
+}

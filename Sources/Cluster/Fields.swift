@@ -8,6 +8,11 @@ struct FieldWriter {
 
   mutating func write(_ value: Int) { write(Int64(value)) }
 
+  /// To the nanosecond; what is negative is written as zero.
+  mutating func write(_ duration: Duration) {
+    write(Int((max(duration, .zero) / .nanoseconds(1)).rounded()))
+  }
+
   mutating func write(_ text: String) {
     write(UInt32(text.utf8.count))
     bytes.append(contentsOf: text.utf8)
@@ -41,6 +46,8 @@ struct FieldReader {
     guard value >= 0 else { throw Defect(.payload, "a count of \(value)") }
     return Int(value)
   }
+
+  mutating func duration() throws(Defect) -> Duration { .nanoseconds(try count()) }
 
   mutating func text() throws(Defect) -> String {
     let bytes = try take(Int(integer(UInt32.self)))

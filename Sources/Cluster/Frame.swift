@@ -14,7 +14,7 @@
 package struct FrameHeader: Equatable {
   package static let byteCount = 88
   package static let maximumPayload = 1 << 20
-  package static let protocolVersion: UInt16 = 1
+  package static let protocolVersion: UInt16 = 2
   private static let magic: UInt32 = 0x4954_5554  // "TUTI" as it lies in memory
   private static let checksumOffset = 80
 

@@ -8,6 +8,7 @@
 /// | parameters | coordinator | the parameters that hold at the beginning of a step |
 /// | compute | coordinator | compute these lanes of this step |
 /// | partial | worker | the sum over one node of the lane tree |
+/// | timing | worker | where the time of a step's lanes went, before the last partial |
 /// | evaluate, scores | both | a job of forward passes, and its outputs |
 /// | heartbeat | both | I am alive (sent and taken by the I/O threads) |
 /// | drain | both | finish what you hold (to a worker), I leave after what I hold (from one) |
@@ -22,6 +23,7 @@ package enum Message: Equatable, Sendable {
   case parameters(Parameters)
   case compute(Compute)
   case partial(Partial)
+  case timing(Timing)
   case evaluate(Evaluate)
   case scores(Scores)
   case heartbeat(Progress)
@@ -111,6 +113,23 @@ package struct Partial: Equatable, Sendable {
     self.node = node
     self.values = values
     self.parametersHash = parametersHash
+  }
+}
+
+/// Where a worker's time went while it computed its lanes of a step.
+package struct Timing: Equatable, Sendable {
+  package var step: Int
+  package var lanes: Range<Int>
+  /// From the order to the last lane's vector.
+  package var elapsed: Duration
+  /// The part of it in which the worker stood waiting for clips to be read.
+  package var waited: Duration
+
+  package init(step: Int, lanes: Range<Int>, elapsed: Duration, waited: Duration) {
+    self.step = step
+    self.lanes = lanes
+    self.elapsed = elapsed
+    self.waited = waited
   }
 }
 

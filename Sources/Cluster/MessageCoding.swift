@@ -13,17 +13,18 @@ package enum MessageKind: UInt8, Sendable, CaseIterable {
   case drain = 11
   case bye = 12
   case error = 13
+  case timing = 14
 
   var comesFromWorkers: Bool {
     switch self {
     case .welcome, .refuse, .parameters, .compute, .evaluate: false
-    case .hello, .ready, .partial, .scores, .heartbeat, .drain, .bye, .error: true
+    case .hello, .ready, .partial, .timing, .scores, .heartbeat, .drain, .bye, .error: true
     }
   }
 
   var comesFromCoordinator: Bool {
     switch self {
-    case .hello, .ready, .partial, .scores: false
+    case .hello, .ready, .partial, .timing, .scores: false
     case .welcome, .refuse, .parameters, .compute, .evaluate, .heartbeat, .drain, .bye, .error: true
     }
   }
@@ -129,6 +130,10 @@ extension Parcel {
       subject = Subject(
         kind: .partial, step: partial.step, range: partial.node, tag: partial.parametersHash)
       values = partial.values
+    case .timing(let timing):
+      subject = Subject(kind: .timing, step: timing.step, range: timing.lanes)
+      fields.write(timing.elapsed)
+      fields.write(timing.waited)
     case .evaluate(let order):
       subject = Subject(kind: .evaluate, range: order.clips, tag: order.job)
       fields.write(order.split)
@@ -192,6 +197,12 @@ extension Parcel {
         Compute(
           step: subject.step, epoch: epoch, stepInEpoch: stepInEpoch, lanes: subject.range,
           clipsInStep: try fields.count()))
+    case .timing:
+      let elapsed = try fields.duration()
+      return .timing(
+        Timing(
+          step: subject.step, lanes: subject.range, elapsed: elapsed,
+          waited: try fields.duration()))
     case .evaluate:
       return .evaluate(
         Evaluate(job: subject.tag, split: try fields.text(), clips: subject.range))

@@ -43,6 +43,16 @@ final class MappedFile: @unchecked Sendable {
       UnsafeMutableRawPointer(mutating: base + start), range.upperBound - start, MADV_WILLNEED)
   }
 
+  /// Gives back the memory that reading a part has taken; read again, it comes from the system's
+  /// cache or the disk. May be called while others read.
+  func doNotKeep(_ range: Range<Int>) {
+    guard let base = bytes.baseAddress else { return }
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    let start = range.lowerBound / page * page
+    madvise(
+      UnsafeMutableRawPointer(mutating: base + start), range.upperBound - start, MADV_DONTNEED)
+  }
+
   deinit {
     if let base = bytes.baseAddress {
       munmap(UnsafeMutableRawPointer(mutating: base), bytes.count)
@@ -119,12 +129,30 @@ struct DurableFile: ~Copyable {
     }
   }
 
+  /// Makes `url` another name of the file `source`, which is brought to the disk. What had the name
+  /// is replaced.
+  ///
+  /// - Returns: false if the two are on different file systems, or theirs knows no links
+  static func link(_ source: URL, as url: URL) throws -> Bool {
+    guard unlink(url.path) == 0 || errno == ENOENT else {
+      throw DatasetError.system("replace", path: url.path)
+    }
+    guard Foundation.link(source.path, url.path) == 0 else {
+      if [EXDEV, EPERM, EOPNOTSUPP, ENOSYS, EMLINK].contains(errno) { return false }
+      throw DatasetError.system("link to \(source.path)", path: url.path)
+    }
+    try synchronize(file: url)
+    return true
+  }
+
   /// Brings a folder's list of names to the disk, so that renamed files survive a power cut.
-  static func synchronize(folder: URL) throws {
-    let descriptor = open(folder.path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw DatasetError.system("open", path: folder.path) }
+  static func synchronize(folder: URL) throws { try synchronize(file: folder) }
+
+  private static func synchronize(file: URL) throws {
+    let descriptor = open(file.path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw DatasetError.system("open", path: file.path) }
     defer { close(descriptor) }
-    guard fsync(descriptor) == 0 else { throw DatasetError.system("write", path: folder.path) }
+    guard fsync(descriptor) == 0 else { throw DatasetError.system("write", path: file.path) }
   }
 }
 

@@ -4,7 +4,7 @@
 /// here, 2.4 ms a clip). These are integer operations without branches, which the compiler turns
 /// into vector code for any processor (0.4 ns); eight-wide SIMD types written out came out 20 times
 /// slower.
-enum HalfPrecision {
+package enum HalfPrecision {
   /// Magnitudes from here on would round to infinity.
   private static let overflow: UInt32 = 0x477F_F000  // 65520
   private static let smallestNormal: UInt32 = 0x3880_0000  // 2⁻¹⁴
@@ -15,7 +15,7 @@ enum HalfPrecision {
   /// Rounds to the nearest half, ties to even.
   ///
   /// - Returns: the index of the first value that is not finite or too large, or nil
-  static func encode(
+  package static func encode(
     _ values: UnsafeBufferPointer<Float>, into halves: UnsafeMutableBufferPointer<UInt16>
   ) -> Int? {
     precondition(values.count == halves.count, "\(values.count) values, \(halves.count) halves")
@@ -27,7 +27,7 @@ enum HalfPrecision {
   }
 
   /// Exact. The halves must be finite, as `encode` leaves them.
-  static func decode(
+  package static func decode(
     _ halves: UnsafeBufferPointer<UInt16>, into values: UnsafeMutableBufferPointer<Float>
   ) {
     precondition(values.count == halves.count, "\(values.count) values, \(halves.count) halves")

@@ -10,14 +10,20 @@ import Synchronization
 /// words are `random(epoch, lane, 0)`, `random(epoch, lane, 1)`, … in turn. A word becomes a number
 /// below n by Lemire's multiplication with rejection (arXiv:1805.10941), which is exactly uniform.
 ///
-/// *Steps.* Step s takes elements s·c to (s+1)·c of that order, c being `clipsPerLane`; at the end
-/// of an epoch a lane may have fewer, or none. So each clip is visited once an epoch, and what a lane
-/// computes depends on (seed, epoch, step, lane) alone, the seed being inside `random`.
+/// *Steps.* An epoch has S steps: as few as let no lane compute more than `clipsPerLane` clips at
+/// once. A lane spreads its P clips over all of them: step s takes elements ⌊(s·P + φ)/S⌋ to
+/// ⌊((s+1)·P + φ)/S⌋ of its order. What does not divide evenly thus leaves no small batch at the end,
+/// whose statistics would be noise: over all steps and lanes, batches differ by one clip at most. The
+/// phase φ = ⌊lane·S/L⌋ of L lanes lets them have their smaller batches at different steps.
+///
+/// So each clip is visited once an epoch, and what a lane computes depends on (seed, epoch, step,
+/// lane) alone, the seed being inside `random`.
 package struct LaneSchedule: Sendable {
   package typealias Random = @Sendable (_ epoch: Int, _ lane: Int, _ index: Int) -> UInt32
 
   package let clips: Range<Int>
   package let lanes: Int
+  /// The most clips of a lane at a step.
   package let clipsPerLane: Int
   package let stepsPerEpoch: Int
   private let random: Random
@@ -88,7 +94,9 @@ package struct LaneSchedule: Sendable {
   private func elements(step: Int, lane: Int) -> Range<Int> {
     precondition((0..<stepsPerEpoch).contains(step), "step \(step) of \(stepsPerEpoch)")
     let size = partitionSize(lane: lane)
-    return min(step * clipsPerLane, size)..<min((step + 1) * clipsPerLane, size)
+    let phase = lane * stepsPerEpoch / lanes
+    func first(_ step: Int) -> Int { (step * size + phase) / stepsPerEpoch }
+    return first(step)..<first(step + 1)
   }
 
   /// A permutation of the rounds of a lane.

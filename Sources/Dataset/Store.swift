@@ -80,7 +80,8 @@ package final class Store: Sendable {
 
   // MARK: Clips
 
-  /// Writes a clip's features, `[F, T]` row-major, after checking them.
+  /// Writes a clip's features, `[F, T]` row-major, after checking them. The clip's pages are given
+  /// back, so that a process does not grow with what it has read.
   ///
   /// - Precondition: the buffer holds F·T values
   /// - Throws: `.damaged` naming clip, block and file; `.missing`, `.truncated` if the block is not
@@ -92,7 +93,9 @@ package final class Store: Sendable {
       features.count == bands * frames,
       "room for \(features.count) values, a clip has \(bands) × \(frames)")
     let (block, range) = place(ofClip: clip)
-    let bytes = try map(ofBlock: block).bytes[range]
+    let map = try map(ofBlock: block)
+    defer { map.doNotKeep(range) }
+    let bytes = map.bytes[range]
     guard checksum(UnsafeRawBufferPointer(rebasing: bytes)) == (try table.featureChecksum(clip))
     else { throw try damaged(clip: clip, block: block) }
     HalfPrecision.decode(
@@ -203,14 +206,8 @@ package final class Store: Sendable {
 
   private static func readDescription(in directory: URL) throws -> StoreDescription {
     let url = directory.appendingPathComponent(StoreDescription.fileName)
-    func exists(_ url: URL) -> Bool { FileManager.default.fileExists(atPath: url.path) }
-    if !exists(url) {
-      let isUnfinished = exists(directory.appendingPathComponent(DirectoryClaim.markerName))
-      throw DatasetError(
-        isUnfinished ? .unfinished : .notAStore, attempt: "open the store", path: directory.path,
-        detail: isUnfinished
-          ? "its preparation was not finished; run it again"
-          : "the folder holds no store.json; give the folder that `tutti prepare` made")
+    guard FileManager.default.fileExists(atPath: url.path) else {
+      throw StorePart.whyNoStore(directory)
     }
     guard let json = try? Data(contentsOf: url) else {
       throw DatasetError(

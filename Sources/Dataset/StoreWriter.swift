@@ -1,95 +1,110 @@
 import Foundation
-import Synchronization
 
-/// Makes a store from records and their features.
+/// Makes a store, or a part of one, from a plan and the features of its clips.
 ///
-/// Any number of threads may add features, in any order. Where a clip goes follows from the records
+/// Any number of threads may add features, in any order. Where a clip goes follows from the plan
 /// alone, so the files do not depend on threads or order; a clip is written as it comes, so memory
 /// does not grow. Clips that cannot be used are quarantined: their block closes up over the gap.
 ///
-///     let writer = try StoreWriter(directory: …, records: manifest.records, …)
-///     // on each thread, for each index of writer.records:
+///     let writer = try StoreWriter(directory: …, plan: plan)
+///     // on each thread, for each index of writer.remaining:
 ///     try writer.add(features, at: index)   // or writer.quarantine(index, reason: "…")
 ///     let store = try writer.finish()
+///
+/// Whole blocks survive an interruption: each is on the disk before the journal says so. Another
+/// writer of the same plan may take them over, once it has checked them, instead of making them
+/// again.
 package final class StoreWriter: Sendable {
-  /// The records in the order of the store: by split, then by the bytes of the id. Working through
-  /// them in about this order keeps few blocks open.
-  package let records: [ClipRecord]
-  package let tags: [String]
+  static let quarantineName = "quarantine.csv"
+
+  package let plan: StorePlan
+  package var records: [ClipRecord] { plan.records }
+  package var tags: [String] { plan.identity.tags }
 
   private let directory: URL
-  private let bands: Int
-  private let frames: Int
-  private let settings: [FeatureSetting]
-  private let clipsPerBlock: Int
+  private let stamps: [FileStamp?]
+  private let tagPlaces: [String: Int]
   private let claim: DirectoryClaim
-  private let state: Mutex<State>
+  private let journal: PreparationJournal
+  /// What an earlier writer has finished here, by block.
+  private let begun: [Int: BegunBlock]
+  private let ledger: OutcomeLedger
 
-  private enum Outcome {
-    case awaited, claimed
-    case stored(checksum: UInt64)
-    case quarantined(reason: String)
-
-    var isFinal: Bool {
-      switch self {
-      case .awaited, .claimed: false
-      case .stored, .quarantined: true
-      }
-    }
-
-    var storedChecksum: UInt64? {
-      if case .stored(let checksum) = self { checksum } else { nil }
-    }
+  private struct BegunBlock {
+    let outcomes: [ClipOutcome]
+    let stamps: [FileStamp?]
   }
 
-  private struct State {
-    var outcomes: [Outcome]
-    /// Clips of each block that are not yet stored or quarantined.
-    var awaited: [Int]
-  }
-
-  /// Takes the folder, which must be new, empty, or left by a writer that did not finish; what such
-  /// a writer left is removed.
+  /// Takes the folder, which must be new, empty, or left by a writer of the same plan.
   ///
   /// - Parameters:
-  ///   - bands: F, mel bands of a clip
-  ///   - frames: T, frames of a clip
-  ///   - settings: how the features are made, in a fixed order
-  ///   - manifest: the clips
-  ///   - tags: the K labels in their order; other tags of the records are left out. By default
-  ///     those that occur, sorted by name
-  ///   - clipsPerBlock: clips of one block file
-  /// - Throws: `.occupied` if the folder is in use, `.noClips` if no tag is left, `.inputOutput`
+  ///   - stamps: of the sound files of `plan.indices`; with other stamps than an earlier writer's,
+  ///     a block is not taken over. nil if features do not come from files
+  ///   - restarts: removes what an earlier writer has left, whatever its plan
+  /// - Throws: `.noClips` if there is no tag, `.occupied` if the folder is in use, `.otherStore` if
+  ///   it was left by a writer with another plan, `.wrongVersion` or `.damaged` for an unreadable
+  ///   journal, `.inputOutput`
   package init(
-    directory: URL, bands: Int, frames: Int, settings: [FeatureSetting], manifest: Manifest,
-    tags: [String]? = nil, clipsPerBlock: Int = 64
+    directory: URL, plan: StorePlan, stamps: [FileStamp?]? = nil, restarts: Bool = false
   ) throws {
-    precondition(bands > 0 && frames > 0 && clipsPerBlock > 0, "sizes must be positive")
-    let tags = tags ?? manifest.tags
-    precondition(Set(tags).count == tags.count, "the list of tags repeats one")
-    self.tags = tags
-    guard !tags.isEmpty else {
+    guard !plan.identity.tags.isEmpty else {
       throw DatasetError(
         .noClips, attempt: "prepare a store", path: directory.path,
         detail: "no clip has a tag, so there is nothing to learn")
     }
-    self.directory = directory
-    self.bands = bands
-    self.frames = frames
-    self.settings = settings
-    self.clipsPerBlock = clipsPerBlock
-    records = Split.allCases.flatMap { split in
-      manifest.records.filter { $0.split == split }.sorted { utf8Precedes($0.id, $1.id) }
+    let count = plan.indices.count
+    let stamps = stamps ?? Array(repeating: nil, count: count)
+    precondition(stamps.count == count, "\(stamps.count) stamps for \(count) clips")
+    // Looked at before the folder is claimed, so that a wrong command leaves a part as it is.
+    if !restarts { try Self.require(plan, PreparationJournal.read(directory), directory) }
+    claim = try DirectoryClaim(directory, keepsFinishedBlocks: true)
+    if restarts { try claim.clear() }
+    var begun: [Int: BegunBlock] = [:]
+    let found = try PreparationJournal.read(directory) { block in
+      begun[block.block] = BegunBlock(
+        outcomes: block.clips.map(\.outcome), stamps: block.clips.map(\.stamp))
     }
-    let count = records.count
-    claim = try DirectoryClaim(directory)
-    state = Mutex(
-      State(
-        outcomes: Array(repeating: .awaited, count: count),
-        awaited: stride(from: 0, to: count, by: clipsPerBlock).map {
-          min(clipsPerBlock, count - $0)
-        }))
+    try Self.require(plan, found, directory)
+    if found == nil { try PreparationJournal.begin(in: directory, plan.identity) }
+    journal = try PreparationJournal(directory)
+    self.directory = directory
+    self.plan = plan
+    self.stamps = stamps
+    tagPlaces = Dataset.tagPlaces(plan.identity.tags)
+    self.begun = begun
+    ledger = OutcomeLedger(plan)
   }
+
+  /// Makes a whole store anew, of features that do not come from files.
+  package convenience init(
+    directory: URL, bands: Int, frames: Int, settings: [FeatureSetting], manifest: Manifest,
+    tags: [String]? = nil, clipsPerBlock: Int = 64
+  ) throws {
+    let plan = StorePlan(
+      manifest: manifest, tags: tags, maker: "tutti", bands: bands, frames: frames,
+      settings: settings, clipsPerBlock: clipsPerBlock)
+    try self.init(directory: directory, plan: plan, restarts: true)
+  }
+
+  private static func require(
+    _ plan: StorePlan, _ found: StorePlan.Identity?, _ directory: URL
+  ) throws {
+    guard
+      let difference = found?.difference(
+        from: plan.identity, here: "what was begun there", there: "what is asked for")
+    else { return }
+    throw DatasetError(
+      .otherStore, attempt: "go on with an unfinished store", path: directory.path,
+      detail: "\(difference); start anew with --restart, or choose another folder")
+  }
+
+  // MARK: Clips
+
+  /// The clips that are to be added or quarantined, as indices of `records`.
+  package var remaining: [Int] { ledger.remaining }
+
+  /// Whether the clip's sound file was there before the writer began.
+  package func hadFile(_ index: Int) -> Bool { stamps[index - plan.indices.lowerBound] != nil }
 
   /// Converts the features of `records[index]` to half precision (nearest, ties to even) and writes
   /// them.
@@ -98,6 +113,7 @@ package final class StoreWriter: Sendable {
   /// - Throws: `.notRepresentable` if a value is not finite or beyond ±65504, after which the clip
   ///   may still be quarantined; `.inputOutput`
   package func add(_ features: UnsafeBufferPointer<Float>, at index: Int) throws {
+    let (bands, frames) = (plan.identity.bands, plan.identity.frames)
     precondition(
       features.count == bands * frames,
       "clip of \(features.count) values in a store of \(bands) × \(frames)")
@@ -110,143 +126,185 @@ package final class StoreWriter: Sendable {
         detail: "band \(bad / frames) of frame \(bad % frames) is \(features[bad]), "
           + "which half precision cannot hold; check the sound file and the feature settings")
     }
-    claimClip(index)
+    ledger.claim(index)
     let bytes = UnsafeRawBufferPointer(halves)
+    let block = index / plan.identity.clipsPerBlock
     do {
-      let slot = index % clipsPerBlock
-      try DurableFile(blockURL(index / clipsPerBlock)).write(bytes, at: slot * bytes.count)
+      let slot = index - plan.indices(ofBlock: block).lowerBound
+      try DurableFile(url(ofBlock: block)).write(bytes, at: slot * bytes.count)
     } catch {
-      state.withLock { $0.outcomes[index] = .awaited }
+      ledger.unclaim(index)
       throw error
     }
     try settle(index, .stored(checksum: checksum(bytes)))
   }
 
   /// Leaves `records[index]` out of the store, and says why in `quarantine.csv`.
+  ///
+  /// - Parameter reason: a kind, which is counted, a colon, and more: `silent: no sample …`
   package func quarantine(_ index: Int, reason: String) throws {
-    claimClip(index)
+    ledger.claim(index)
     try settle(index, .quarantined(reason: reason))
   }
 
-  /// Writes the clip table, the list of quarantined clips and, last of all, `store.json`.
+  /// Notes what became of a clip; who settles the last clip of a block publishes it.
+  private func settle(_ index: Int, _ outcome: ClipOutcome) throws {
+    if let outcomes = ledger.settle(index, outcome) {
+      try publish(index / plan.identity.clipsPerBlock, outcomes)
+    }
+  }
+
+  // MARK: Blocks
+
+  private func url(ofBlock block: Int) -> URL {
+    directory.appendingPathComponent(StoreDescription.blockName(block))
+  }
+
+  private func publish(_ block: Int, _ outcomes: [ClipOutcome]) throws {
+    let clipBytes = plan.clipBytes
+    let file = try DurableFile(url(ofBlock: block))
+    var kept = 0
+    for (slot, outcome) in outcomes.enumerated() where outcome.checksum != nil {
+      try file.move(clipBytes, from: slot * clipBytes, to: kept * clipBytes)
+      kept += 1
+    }
+    try file.publish(size: kept * clipBytes)
+    try journal.append(journalBlock(block, outcomes))
+    ledger.finish(block, outcomes)
+  }
+
+  private func journalBlock(_ block: Int, _ outcomes: [ClipOutcome]) -> PreparationJournal.Block {
+    let files = zip(records[plan.indices(ofBlock: block)], stamps[plan.places(ofBlock: block)])
+    return PreparationJournal.Block(
+      block: block,
+      clips: zip(files, outcomes).map { file, outcome in
+        PreparationJournal.Clip(
+          id: file.0.id, path: file.0.path, split: file.0.split.rawValue,
+          labels: file.0.labels(tagPlaces), checksum: outcome.checksum, reason: outcome.reason,
+          stamp: file.1)
+      })
+  }
+
+  // MARK: Going on after an interruption
+
+  /// The blocks that an earlier writer of this plan has finished here; see `takeOver`.
+  package var begunBlocks: [Int] { begun.keys.sorted() }
+
+  /// Clips, quarantined ones too, of the blocks that an interruption would not undo.
+  package var safeClips: Int { ledger.safeClips }
+
+  /// Takes over one of `begunBlocks` if its file is as it was written and its sound files are what
+  /// they were. May be called from any thread, once for each block, before its clips are added.
   ///
-  /// - Precondition: every record was added or quarantined
+  /// - Returns: whether it was taken over; if not, its clips remain
+  package func takeOver(_ block: Int) throws -> Bool {
+    guard let begun = begun[block], begun.stamps[...] == stamps[plan.places(ofBlock: block)],
+      try isIntact(block, begun.outcomes)
+    else { return false }
+    ledger.finish(block, begun.outcomes)
+    return true
+  }
+
+  private func isIntact(_ block: Int, _ outcomes: [ClipOutcome]) throws -> Bool {
+    let checksums = outcomes.compactMap(\.checksum)
+    do {
+      let file = try MappedFile(
+        url(ofBlock: block), attempt: "check block \(block)",
+        expectedSize: checksums.count * plan.clipBytes)
+      return file.firstClip(differingFrom: checksums) == nil
+    } catch let error as DatasetError where error.code != .inputOutput {
+      return false
+    }
+  }
+
+  /// Gives the store another folder's block: as a link to the same file, or as a copy if that folder
+  /// is on another file system.
+  ///
+  /// - Throws: `.damaged` if it is not as it was written; `.missing`, `.truncated`, `.inputOutput`
+  func adopt(_ block: PreparationJournal.Block, from source: URL) throws {
+    let attempt = "join block \(block.block)"
+    let stored = block.clips.filter { $0.checksum != nil }
+    let file = try MappedFile(source, attempt: attempt, expectedSize: stored.count * plan.clipBytes)
+    if let clip = file.firstClip(differingFrom: stored.compactMap(\.checksum)) {
+      throw DatasetError(
+        .damaged, attempt: attempt, path: source.path,
+        detail: "clip \(quoted(stored[clip].id)) does not match its checksum; prepare this part "
+          + "again with the same arguments, which replaces what is damaged")
+    }
+    let target = url(ofBlock: block.block)
+    if try !DurableFile.link(source, as: target) {
+      try withExtendedLifetime(file) { try DurableFile.write(file.bytes, to: target) }
+    }
+    try journal.append(block)
+    ledger.finish(block.block, block.clips.map(\.outcome))
+  }
+
+  // MARK: The end
+
+  /// How many clips are quarantined, by the kind of their reason: most frequent first.
+  package var quarantined: [(kind: String, clips: Int)] {
+    let reasons = ledger.outcomes.compactMap(\.reason)
+    let counts = Dictionary(grouping: reasons) { String($0.prefix { $0 != ":" }) }
+    return counts.map { (kind: $0, clips: $1.count) }
+      .sorted { $0.clips != $1.clips ? $0.clips > $1.clips : utf8Precedes($0.kind, $1.kind) }
+  }
+
+  /// Writes the list of quarantined clips, the clip table and, last of all, `store.json`.
+  ///
+  /// - Precondition: the plan is for a whole store, and every record was added or quarantined
   /// - Throws: `.emptySplit` if no clip is left to train on or to validate with, `.inputOutput`
   package func finish() throws -> Store {
-    let outcomes = state.withLock { $0.outcomes }
-    precondition(outcomes.allSatisfy(\.isFinal), "finish() before every record was dealt with")
-    let counts = try splitCounts(outcomes)
-    try writeQuarantine(outcomes)
-    let entries = tableEntries(outcomes)
-    let description = StoreDescription(
-      bands: bands, frames: frames, settings: settings, tags: tagCounts(outcomes), clips: counts,
-      blocks: blocks(outcomes),
-      textBytes: entries.reduce(0) { $0 + $1.id.utf8.count + $1.path.utf8.count },
-      contentDigest: ClipTable.contentDigest(of: entries))
-    let table = ClipTable.bytes(of: entries, fingerprint: description.fingerprint)
+    precondition(plan.identity.shard == nil, "finish() of a part; call finishPart()")
+    let contents = try finishedContents()
+    let (table, description) = try contents.tableAndDescription(path: directory.path)
     try table.withUnsafeBytes { try DurableFile.write($0, to: file(ClipTable.fileName)) }
     try DurableFile.synchronize(folder: directory)
     try description.json().withUnsafeBytes {
       try DurableFile.write($0, to: file(StoreDescription.fileName))
     }
+    try DurableFile.synchronize(folder: directory)
+    unlink(file(PreparationJournal.fileName).path)
     try claim.release()
     return try Store(directory)
   }
 
-  // MARK: Blocks
-
-  private func claimClip(_ index: Int) {
-    state.withLock { state in
-      guard case .awaited = state.outcomes[index] else {
-        preconditionFailure("clip \(index) is dealt with twice")
-      }
-      state.outcomes[index] = .claimed
-    }
+  /// Writes the list of quarantined clips; the journal stays, for the parts to be joined by.
+  ///
+  /// - Precondition: the plan is for a part, and every one of its records was added or quarantined
+  package func finishPart() throws {
+    precondition(plan.identity.shard != nil, "finishPart() of a whole store; call finish()")
+    _ = try finishedContents()
+    try claim.release()
   }
 
-  /// Notes what became of a clip; who settles the last clip of a block publishes it.
-  private func settle(_ index: Int, _ outcome: Outcome) throws {
-    let block = index / clipsPerBlock
-    let isLast = state.withLock { state in
-      state.outcomes[index] = outcome
-      state.awaited[block] -= 1
-      return state.awaited[block] == 0
+  private func finishedContents() throws -> StoreContents {
+    let outcomes = ledger.outcomes
+    precondition(
+      outcomes.count == plan.indices.count, "finish() before every record was dealt with")
+    let contents = StoreContents(plan: plan, outcomes: outcomes)
+    var list = contents.quarantineList()
+    try list.withUTF8 {
+      try DurableFile.write(UnsafeRawBufferPointer($0), to: file(Self.quarantineName))
     }
-    if isLast { try publish(block) }
-  }
-
-  private func publish(_ block: Int) throws {
-    let outcomes = state.withLock { $0.outcomes[indices(of: block)] }
-    let clipBytes = bands * frames * MemoryLayout<UInt16>.size
-    let file = try DurableFile(blockURL(block))
-    var kept = 0
-    for (slot, outcome) in outcomes.enumerated() where outcome.storedChecksum != nil {
-      try file.move(clipBytes, from: slot * clipBytes, to: kept * clipBytes)
-      kept += 1
-    }
-    try file.publish(size: kept * clipBytes)
-  }
-
-  private func indices(of block: Int) -> Range<Int> {
-    block * clipsPerBlock..<min((block + 1) * clipsPerBlock, records.count)
+    return contents
   }
 
   private func file(_ name: String) -> URL { directory.appendingPathComponent(name) }
-  private func blockURL(_ block: Int) -> URL { file(StoreDescription.blockName(block)) }
+}
 
-  // MARK: What the description says
-
-  private func splitCounts(_ outcomes: [Outcome]) throws -> StoreDescription.SplitCounts {
-    var counts = StoreDescription.SplitCounts()
-    for (record, outcome) in zip(records, outcomes) where outcome.storedChecksum != nil {
-      counts[record.split] += 1
-    }
-    for split in [Split.train, .validation] where counts[split] == 0 {
-      let listed = records.count { $0.split == split }
-      throw DatasetError(
-        .emptySplit, attempt: "finish the store", path: directory.path,
-        detail: listed == 0
-          ? "the \(split.rawValue) split is empty; give it clips"
-          : "the \(split.rawValue) split is empty because all its \(listed) clips were "
-            + "quarantined; see quarantine.csv for the reasons")
-    }
-    return counts
+extension PreparationJournal.Clip {
+  var outcome: ClipOutcome {
+    checksum.map { .stored(checksum: $0) } ?? .quarantined(reason: reason ?? "")
   }
+}
 
-  private func tagCounts(_ outcomes: [Outcome]) -> [StoreDescription.Tag] {
-    var counts: [String: StoreDescription.SplitCounts] = [:]
-    for (record, outcome) in zip(records, outcomes) where outcome.storedChecksum != nil {
-      for tag in record.tags { counts[tag, default: .init()][record.split] += 1 }
-    }
-    return tags.map { StoreDescription.Tag(name: $0, counts: counts[$0] ?? .init()) }
-  }
-
-  private func blocks(_ outcomes: [Outcome]) -> [StoreDescription.Block] {
-    stride(from: 0, to: records.count, by: clipsPerBlock).map { start in
-      let kept = outcomes[indices(of: start / clipsPerBlock)].compactMap(\.storedChecksum)
-      return .init(clips: kept.count, checksum: Store.blockChecksum(kept))
-    }
-  }
-
-  private func tableEntries(_ outcomes: [Outcome]) -> [ClipTable.Entry] {
-    let places = Dictionary(uniqueKeysWithValues: zip(tags, tags.indices))
-    return zip(records, outcomes).compactMap { record, outcome in
-      guard let checksum = outcome.storedChecksum else { return nil }
-      var words = [UInt64](repeating: 0, count: (tags.count + 63) / 64)
-      for k in record.tags.compactMap({ places[$0] }) { words[k / 64] |= 1 << UInt64(k % 64) }
-      return ClipTable.Entry(
-        id: record.id, path: record.path, featureChecksum: checksum, labelWords: words)
-    }
-  }
-
-  private func writeQuarantine(_ outcomes: [Outcome]) throws {
-    var text = commaSeparatedRow(["clip_id", "path", "reason"])
-    for (record, outcome) in zip(records, outcomes) {
-      guard case .quarantined(let reason) = outcome else { continue }
-      text += commaSeparatedRow([record.id, record.path, reason])
-    }
-    try text.withUTF8 {
-      try DurableFile.write(UnsafeRawBufferPointer($0), to: file("quarantine.csv"))
+extension MappedFile {
+  /// The first of a block's clips that does not match its checksum, or nil.
+  fileprivate func firstClip(differingFrom checksums: [UInt64]) -> Int? {
+    checksums.indices.first { clip in
+      let size = bytes.count / checksums.count
+      let clipBytes = UnsafeRawBufferPointer(rebasing: bytes[clip * size..<(clip + 1) * size])
+      return checksum(clipBytes) != checksums[clip]
     }
   }
 }

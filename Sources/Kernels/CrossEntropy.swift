@@ -3,30 +3,51 @@ import CVector
 /// Losses from logits, and their gradients. Few values a clip, so a row at a time and no threads;
 /// the sum over rows is in double, from the first to the last.
 extension Matrix {
-  /// Binary cross-entropy of logits `self` `[N, K]` against labels 0…1, in nats.
+  /// Binary cross-entropy of logits `self` `[N, K]` against labels 0…1, in nats:
+  /// −w·y·log p − (1 − y)·log(1 − p), p being sigmoid(x).
   ///
   /// - Parameters:
-  ///   - gradient: receives (sigmoid(x) − label) · scale
+  ///   - gradient: receives ((1 + (w − 1)·y)·p − w·y) · scale, which is (p − y) · scale for w = 1
+  ///   - positiveWeights: w `[K]`; nil is ones, with the same bits
   /// - Returns: the sum over rows and columns, not scaled. NaN if any logit or label is.
-  package func binaryCrossEntropy(labels: Matrix, gradient: Matrix, scale: Float) -> Double {
+  package func binaryCrossEntropy(
+    labels: Matrix, gradient: Matrix, scale: Float, positiveWeights: Tensor? = nil
+  ) -> Double {
+    let weights = positiveWeights ?? Tensor([Float](repeating: 1, count: columns), shape: [columns])
+    precondition(weights.count == columns, "\(weights.count) weights for \(columns) tags")
+    let w = weights.base
     var sum = 0.0
     for r in 0..<rows {
       let (x, y, dx) = (row(r), labels.row(r), gradient.row(r))
-      map(x, y, into: dx, columns) { ($0 - $0 + Mathematics.sigmoid($0) - $1) * splat(scale) }
       forVectors(columns) { i in
-        sum += Double(Self.loss(Vector(loading: x, i), Vector(loading: y, i)).total)
+        let terms = BinaryTerms(
+          Vector(loading: x, i), Vector(loading: y, i), Vector(loading: w, i))
+        (terms.slope * splat(scale)).store(dx, i)
+        sum += Double(terms.loss.total)
       } ragged: { i, n in
-        let losses = Self.loss(
-          Vector(loading: x, i, first: n), Vector(loading: y, i, first: n))
-        for k in 0..<n { sum += Double(losses[k]) }
+        let terms = BinaryTerms(
+          Vector(loading: x, i, first: n), Vector(loading: y, i, first: n),
+          Vector(loading: w, i, first: n))
+        (terms.slope * splat(scale)).store(dx, i, first: n)
+        for k in 0..<n { sum += Double(terms.loss[k]) }
       }
     }
     return sum
   }
 
-  /// max(x, 0) − x·y + log(1 + e^{−|x|})
-  @inline(__always) private static func loss(_ x: Vector, _ y: Vector) -> Vector {
-    cv_max(x, .zero) - x * y + Mathematics.log1p(Mathematics.exp(-Mathematics.magnitude(x)))
+  /// Loss and slope of eight logits x with labels y and positive weights w. With v = 1 + (w − 1)·y:
+  private struct BinaryTerms {
+    /// v·max(x, 0) − w·x·y + v·log(1 + e^{−|x|})
+    let loss: Vector
+    /// v·sigmoid(x) − w·y; NaN where x is
+    let slope: Vector
+
+    @inline(__always) init(_ x: Vector, _ y: Vector, _ w: Vector) {
+      let v = splat(1) + (w - splat(1)) * y
+      let tail = Mathematics.log1p(Mathematics.exp(-Mathematics.magnitude(x)))
+      loss = v * cv_max(x, .zero) - w * (x * y) + v * tail
+      slope = x - x + v * Mathematics.sigmoid(x) - w * y
+    }
   }
 
   /// Softmax cross-entropy of logits `self` `[N, K]` against labels that sum to one a row, in nats.

@@ -77,6 +77,7 @@ extension Matrix {
   }
 
   package func sigmoid() { apply(Mathematics.sigmoid) }
+  package func hardSigmoid() { apply(Mathematics.hardSigmoid) }
   package func tanh() { apply(Mathematics.tanh) }
   package func elu() { apply(Mathematics.elu) }
   package func relu() { apply { cv_max($0, .zero) + ($0 - $0) } }
@@ -84,6 +85,15 @@ extension Matrix {
   /// self ∘= y (1 − y), for y = sigmoid(x)
   package func multiplySigmoidSlope(_ y: Matrix) {
     forRows(y) { dx, y in map(dx, y, into: dx, columns) { $0 * ($1 * (splat(1) - $1)) } }
+  }
+
+  /// self ∘= 0.2 where 0 < y < 1, else 0, for y = hardSigmoid(x)
+  package func multiplyHardSigmoidSlope(_ y: Matrix) {
+    forRows(y) { dx, y in
+      map(dx, y, into: dx, columns) {
+        $0 * cv_select_greater($1 * (splat(1) - $1), .zero, splat(0.2), .zero)
+      }
+    }
   }
 
   /// self ∘= 1 − y², for y = tanh(x)

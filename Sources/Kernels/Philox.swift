@@ -30,6 +30,8 @@ package struct RandomStream: Sendable {
     case initialWeights = 1
     case shuffle = 2
     case dropout = 3
+    case crop = 4
+    case mask = 5
   }
 
   private let philox: Philox
@@ -61,6 +63,12 @@ package struct RandomStream: Sendable {
 
   /// Word `index` of the stream.
   package func word(_ index: Int) -> UInt32 { block(index / 4)[index % 4] }
+
+  /// Number `index` of the stream in 0..<bound, each as likely as another to a share of bound/2³².
+  package func below(_ bound: Int, _ index: Int) -> Int {
+    precondition(bound > 0 && bound <= 1 << 32, "RandomStream: below \(bound)")
+    return Int((UInt64(word(index)) * UInt64(bound)) >> 32)
+  }
 
   /// Number `index` of the stream in [0, 1), a multiple of 2^-24.
   package func uniform(_ index: Int) -> Float { Float(word(index) >> 8) * 0x1p-24 }

@@ -52,6 +52,11 @@ enum Mathematics {
     return cv_select_greater(x, .zero, splat(1) / denominator, e / denominator) + (x - x)
   }
 
+  /// clip(0.2 x + 0.5, 0, 1)
+  @inline(__always) static func hardSigmoid(_ x: Vector) -> Vector {
+    clamp(splat(0.5).adding(splat(0.2), times: x), 0, 1) + (x - x)
+  }
+
   @inline(__always) static func tanh(_ x: Vector) -> Vector {
     // tanh |x| = −expm1(−2|x|) / (2 + expm1(−2|x|))
     let m = expm1(splat(-2) * magnitude(x))

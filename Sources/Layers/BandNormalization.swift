@@ -33,73 +33,12 @@ package struct BandNormalization: Layer {
   }
 
   package func backward(_ pass: Pass) {
-    let kernel = normalization(pass)
-    let norm = BatchNorm(pass.saved, features)
-    kernel.gradientSums(
-      pass.outputGradient, pass.x, clips: pass.clips, mean: norm.mean,
-      inverseDeviation: norm.inverseDeviation, gammaGradient: pass.gradients[0],
-      betaGradient: pass.gradients[1])
-    if let dx = pass.dx {
-      kernel.inputGradient(
-        pass.outputGradient, pass.x, clips: pass.clips, mean: norm.mean,
-        inverseDeviation: norm.inverseDeviation, scale: norm.scale,
-        gammaGradient: pass.gradients[0], betaGradient: pass.gradients[1], into: dx)
-    }
+    BatchNorm(pass.saved, features).backward(
+      normalization(pass), pass.outputGradient, pass.x, pass: pass, into: pass.dx)
   }
 
   private func normalization(_ pass: Pass) -> ChannelNormalization {
     ChannelNormalization(
       channels: features, planeCount: input[2], rowLength: input[2], pool: pass.pool)
-  }
-}
-
-/// What every batch normalization keeps and does, whatever it normalizes.
-struct BatchNorm {
-  let mean, variance, scale, shift, inverseDeviation: Tensor
-
-  static func parameters(_ name: String, _ features: Int) -> [Parameter] {
-    [
-      Parameter("\(name).weight", [features], .normalization, .one),
-      Parameter("\(name).bias", [features], .normalization, .zero),
-    ]
-  }
-
-  static func statistics(_ name: String, _ features: Int) -> [Statistic] {
-    [
-      Statistic("\(name).running_mean", [features], initial: 0),
-      Statistic("\(name).running_var", [features], initial: 1),
-    ]
-  }
-
-  static func savedCount(_ features: Int) -> Int { 5 * Cutter.rounded(features) }
-
-  /// - Parameter saved: at least `savedCount` floats
-  init(_ saved: Tensor, _ features: Int) {
-    var cutter = Cutter(saved)
-    mean = cutter.take([features])
-    variance = cutter.take([features])
-    scale = cutter.take([features])
-    shift = cutter.take([features])
-    inverseDeviation = cutter.take([features])
-  }
-
-  /// Fills scale and shift: from the batch in training, from the running statistics otherwise.
-  ///
-  /// The batch's mean and its unbiased variance (over `count` values) are left in
-  /// `pass.batchStatistics`.
-  func prepare(
-    _ kernel: ChannelNormalization, raw: Tensor, pass: Pass, gamma: Tensor, beta: Tensor, count: Int
-  ) {
-    if pass.training != nil {
-      kernel.statistics(of: raw, clips: pass.clips, mean: mean, variance: variance)
-      let (batchMean, batchVariance) = (pass.batchStatistics[0], pass.batchStatistics[1])
-      batchMean.matrix().copy(mean.matrix())
-      batchVariance.matrix().copy(variance.matrix())
-      batchVariance.matrix().scale(Float(count) / Float(max(count - 1, 1)))
-    }
-    kernel.fold(
-      mean: pass.training != nil ? mean : pass.statistics[0],
-      variance: pass.training != nil ? variance : pass.statistics[1], gamma: gamma, beta: beta,
-      scale: scale, shift: shift, inverseDeviation: inverseDeviation)
   }
 }

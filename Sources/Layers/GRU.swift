@@ -7,7 +7,7 @@ import Kernels
 ///     n = tanh(W x + b + r ∘ (U h + c))      reset after it (cuDNN, PyTorch)
 ///     h' = (1 − z) ∘ n + z ∘ h
 ///
-/// The state starts at zero. Gates lie in the order r, z, n, as in PyTorch; there is one bias a
+/// The sigmoid of the gates r and z may be the hard one (see `Gate`). The state starts at zero. Gates lie in the order r, z, n, as in PyTorch; there is one bias a
 /// gate, and with the reset after the product a second one of the recurrent product.
 package struct GRU: Layer {
   package enum Reset: String, Sendable { case before, after }
@@ -16,18 +16,24 @@ package struct GRU: Layer {
   package let input: Shape
   package let hidden: Int
   package let reset: Reset
+  package let gate: Gate
 
-  package init(name: String, input: Shape, hidden: Int, reset: Reset = .before) {
+  package init(
+    name: String, input: Shape, hidden: Int, reset: Reset = .before, gate: Gate = .sigmoid
+  ) {
     precondition(input.rank == 2 && hidden > 0, "GRU: \(input) to \(hidden)")
     self.name = name
     self.input = input
     self.hidden = hidden
     self.reset = reset
+    self.gate = gate
   }
 
   private var steps: Int { input[0] }
   package var output: Shape { [steps, hidden] }
-  package var summary: String { "GRU" + (reset == .after ? ", reset after the product" : "") }
+  package var summary: String {
+    "GRU" + (reset == .after ? ", reset after the product" : "") + gate.remark
+  }
   package var multiplyAdds: Int { steps * 3 * hidden * (input[1] + hidden) }
 
   package var parameters: [Parameter] {
@@ -73,7 +79,7 @@ package struct GRU: Layer {
         gate.columns(rz).product(previous, recurrent.rows(rz).transposed, adding: true)
         if reset == .after { product.product(previous, recurrent.rows(n).transposed) }
       }
-      gate.columns(rz).sigmoid()
+      self.gate.squash(gate.columns(rz))
       switch reset {
       case .before:
         if t > 0 {
@@ -117,7 +123,7 @@ package struct GRU: Layer {
       dn.multiplyTanhSlope(gate.columns(n))
       work.difference(h, gate.columns(n))
       dz.hadamard(dh, work)
-      dz.multiplySigmoidSlope(gate.columns(z))
+      self.gate.multiplySlope(dz, gate.columns(z))
       switch reset {
       case .before:
         work.product(dn, recurrent.rows(n))
@@ -128,7 +134,7 @@ package struct GRU: Layer {
         products.step(t).hadamard(dn, gate.columns(r))
         carry.product(products.step(t), recurrent.rows(n), adding: true)
       }
-      dr.multiplySigmoidSlope(gate.columns(r))
+      self.gate.multiplySlope(dr, gate.columns(r))
       carry.product(slope.columns(rz), recurrent.rows(rz), adding: true)
     }
     let all = slopes.matrix(rowAxes: 2)

@@ -5,22 +5,25 @@ import Kernels
 ///     i, f, o = sigmoid(W x + U h + b),  g = tanh(W x + U h + b)
 ///     c' = f ∘ c + i ∘ g,  h' = o ∘ tanh(c')
 ///
-/// State and cell start at zero. Gates lie in the order i, f, g, o, as in PyTorch, with one bias each.
+/// The sigmoid of the gates i, f and o may be the hard one (see `Gate`). State and cell start at zero.
+/// Gates lie in the order i, f, g, o, as in PyTorch, with one bias each.
 package struct LSTM: Layer {
   package let name: String
   package let input: Shape
   package let hidden: Int
+  package let gate: Gate
 
-  package init(name: String, input: Shape, hidden: Int) {
+  package init(name: String, input: Shape, hidden: Int, gate: Gate = .sigmoid) {
     precondition(input.rank == 2 && hidden > 0, "LSTM: \(input) to \(hidden)")
     self.name = name
     self.input = input
     self.hidden = hidden
+    self.gate = gate
   }
 
   private var steps: Int { input[0] }
   package var output: Shape { [steps, hidden] }
-  package var summary: String { "LSTM" }
+  package var summary: String { "LSTM" + gate.remark }
   package var multiplyAdds: Int { steps * 4 * hidden * (input[1] + hidden) }
 
   package var parameters: [Parameter] {
@@ -56,10 +59,10 @@ package struct LSTM: Layer {
     for t in 0..<steps {
       let (gate, cell) = (gates.step(t), cells.step(t))
       if t > 0 { gate.product(pass.y.step(t - 1), recurrent.transposed, adding: true) }
-      gate.columns(columns(0)).sigmoid()
-      gate.columns(columns(1)).sigmoid()
+      self.gate.squash(gate.columns(columns(0)))
+      self.gate.squash(gate.columns(columns(1)))
       gate.columns(columns(2)).tanh()
-      gate.columns(columns(3)).sigmoid()
+      self.gate.squash(gate.columns(columns(3)))
       cell.hadamard(gate.columns(columns(0)), gate.columns(columns(2)))
       if t > 0 { cell.addHadamard(gate.columns(columns(1)), cells.step(t - 1)) }
       squashed.step(t).copy(cell)
@@ -89,7 +92,7 @@ package struct LSTM: Layer {
       dh.add(carriedState)
       let output = slope.columns(columns(3))
       output.hadamard(dh, squashed.step(t))
-      output.multiplySigmoidSlope(gate.columns(columns(3)))
+      self.gate.multiplySlope(output, gate.columns(columns(3)))
       // h' = o ∘ tanh(c')
       dh.hadamard(dh, gate.columns(columns(3)))
       dh.multiplyTanhSlope(squashed.step(t))
@@ -98,11 +101,11 @@ package struct LSTM: Layer {
         slope.columns(columns(0)), slope.columns(columns(1)), slope.columns(columns(2))
       )
       i.hadamard(dc, gate.columns(columns(2)))
-      i.multiplySigmoidSlope(gate.columns(columns(0)))
+      self.gate.multiplySlope(i, gate.columns(columns(0)))
       g.hadamard(dc, gate.columns(columns(0)))
       g.multiplyTanhSlope(gate.columns(columns(2)))
       if t > 0 { f.hadamard(dc, cells.step(t - 1)) } else { f.fill(0) }
-      f.multiplySigmoidSlope(gate.columns(columns(1)))
+      self.gate.multiplySlope(f, gate.columns(columns(1)))
       dc.hadamard(dc, gate.columns(columns(1)))
       carriedState.product(slope, recurrent)
     }

@@ -18,16 +18,28 @@ package enum CRNN: Architecture {
     guard settings.input[2] <= frames else {
       throw NetworkError("crnn pads time to \(frames) frames; the store has \(settings.input[2])")
     }
-    chain.add { BandNormalization(name: "bn0", input: $0) }
-    chain.add { TimePadding(name: "pad", input: $0, frames: frames) }
+    switch settings.inputNormalization {
+    case .band:
+      chain.add { BandNormalization(name: "bn0", input: $0) }
+      chain.add { TimePadding(name: "pad", input: $0, frames: frames) }
+    case .frame:
+      chain.add { TimePadding(name: "pad", input: $0, frames: frames) }
+      chain.add { FrameNormalization(name: "bn0", input: $0) }
+    }
     for (channels, pool) in zip(widths, [(2, 2), (3, 3), (4, 4), (4, 4)]) {
       try chain.convolution(
         channels, kernel: (3, 3), pool: pool, dropout: settings.convolutionDropout ?? 0.1,
         settings)
     }
     chain.add { TimeMajor(name: "steps", input: $0) }
-    chain.add { GRU(name: "gru1", input: $0, hidden: widths[4], reset: settings.reset) }
-    chain.add { GRU(name: "gru2", input: $0, hidden: widths[5], reset: settings.reset) }
+    chain.add {
+      GRU(
+        name: "gru1", input: $0, hidden: widths[4], reset: settings.reset, gate: settings.gate)
+    }
+    chain.add {
+      GRU(
+        name: "gru2", input: $0, hidden: widths[5], reset: settings.reset, gate: settings.gate)
+    }
     chain.add { StepReadout(name: "last", input: $0, .last) }
     if let dropout = settings.denseDropout, dropout > 0 {
       chain.add { DropoutLayer(name: "dropout1", input: $0, rate: dropout) }

@@ -19,6 +19,10 @@ package struct NetworkSettings: Sendable, Hashable {
     case everyStep, lastStep, outputToHidden
   }
 
+  /// What of the input has its own mean and deviation: each mel band, or each frame, those that pad
+  /// the time axis among them.
+  package enum InputNormalization: String, Sendable, CaseIterable { case band, frame }
+
   package var network: String
   package var widths: Widths
   package var tags: Int
@@ -28,7 +32,9 @@ package struct NetworkSettings: Sendable, Hashable {
   /// Nil is the network's own default.
   package var convolutionDropout: Float?
   package var denseDropout: Float?
+  package var inputNormalization: InputNormalization
   package var reset: GRU.Reset
+  package var gate: Gate
   package var cell: Cell
   package var recurrence: Recurrence
   /// Frames pooled before the baselines; nil is the network's own default.
@@ -37,7 +43,8 @@ package struct NetworkSettings: Sendable, Hashable {
   package init(
     network: String, widths: Widths, tags: Int, input: Shape = [1, 96, 1366],
     pooling: ConvolutionBlock.Pooling = .max, convolutionDropout: Float? = nil,
-    denseDropout: Float? = nil, reset: GRU.Reset = .before, cell: Cell = .gru,
+    denseDropout: Float? = nil, inputNormalization: InputNormalization = .band,
+    reset: GRU.Reset = .before, gate: Gate = .sigmoid, cell: Cell = .gru,
     recurrence: Recurrence = .lastStep, poolFrames: Int? = nil
   ) {
     self.network = network
@@ -47,7 +54,9 @@ package struct NetworkSettings: Sendable, Hashable {
     self.pooling = pooling
     self.convolutionDropout = convolutionDropout
     self.denseDropout = denseDropout
+    self.inputNormalization = inputNormalization
     self.reset = reset
+    self.gate = gate
     self.cell = cell
     self.recurrence = recurrence
     self.poolFrames = poolFrames

@@ -31,8 +31,11 @@ package enum RNN: Architecture {
     }
     switch settings.cell {
     case .tanh: chain.add { TanhRecurrence(name: "rnn1", input: $0, hidden: hidden) }
-    case .gru: chain.add { GRU(name: "rnn1", input: $0, hidden: hidden, reset: settings.reset) }
-    case .lstm: chain.add { LSTM(name: "rnn1", input: $0, hidden: hidden) }
+    case .gru:
+      chain.add {
+        GRU(name: "rnn1", input: $0, hidden: hidden, reset: settings.reset, gate: settings.gate)
+      }
+    case .lstm: chain.add { LSTM(name: "rnn1", input: $0, hidden: hidden, gate: settings.gate) }
     }
     chain.add {
       StepReadout(name: "readout", input: $0, settings.recurrence == .everyStep ? .mean : .last)

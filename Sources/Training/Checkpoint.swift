@@ -28,14 +28,12 @@ package struct Checkpoint {
   }
 
   package let file: SafetensorsFile
-  package let configuration: Configuration
-  package let tags: [String]
-  package let features: [FeatureSetting]
   package let storeFingerprint: String
+  private let description: ModelDescription
   private let progress: Progress
   private let progressText: String
 
-  private static let format = "tutti checkpoint 1"
+  static let format = "tutti checkpoint 1"
   private static let moments = ["adam.exp_avg.", "adam.exp_avg_sq."]
 
   // MARK: Writing
@@ -52,14 +50,13 @@ package struct Checkpoint {
       position: state.position, stopping: state.stopping, learningRate: state.learningRate.state,
       history: state.history, lossSum: state.lossSum, lossSteps: state.lossSteps)
     let contents = contents(of: state)
+    let description = ModelDescription(
+      state.network, configuration, tags: store.tags, features: store.settings)
+    let own = ["state": try progress.json(), "storeFingerprint": store.fingerprint]
     return try folder.writeCheckpoint(
       step: state.position.step, isBest: isBest, keep: configuration.training.keepCheckpoints,
       tensors: contents.map { SafetensorsTensor($0.name, shape: $0.tensor.shape.extents) },
-      metadata: [
-        "format": format, "state": try json(progress), "configuration": configuration.yaml,
-        "tags": try json(store.tags), "features": try json(store.settings),
-        "storeFingerprint": store.fingerprint,
-      ]
+      metadata: try description.metadata(format: format).merging(own) { _, own in own }
     ) { writer in
       for (_, tensor) in contents {
         try writer.append(Span(_unsafeElements: UnsafeBufferPointer(tensor.buffer)))
@@ -80,12 +77,6 @@ package struct Checkpoint {
       + named(moments[1], network.parameters, state.optimizer.secondMoment)
   }
 
-  private static func json(_ value: some Encodable) throws -> String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    return String(decoding: try encoder.encode(value), as: UTF8.self)
-  }
-
   // MARK: Reading
 
   /// Opens a checkpoint, checks every byte of it, and reads all but its tensors.
@@ -100,36 +91,21 @@ package struct Checkpoint {
   /// Reads all but the tensors of a file that has been checked.
   package init(_ file: SafetensorsFile) throws {
     self.file = file
-    let path = file.path
-    func metadata(_ key: String) throws(CheckpointError) -> String {
-      guard let text = file.metadata[key] else {
-        throw CheckpointError(
-          .mismatched, path: path, detail: "it has no \(key); it is not a checkpoint of Tutti")
-      }
-      return text
-    }
-    func decode<T: Decodable>(_ key: String, as type: T.Type = T.self) throws -> T {
-      let text = try metadata(key)
-      do { return try JSONDecoder().decode(T.self, from: Data(text.utf8)) } catch {
-        throw CheckpointError(.malformed, path: path, detail: "its \(key) cannot be read")
-      }
-    }
-    guard try metadata("format") == Self.format else {
-      throw CheckpointError(
-        .unsupported, path: path, detail: "its format is \(try metadata("format"))")
-    }
-    configuration = try Configuration(yaml: try metadata("configuration"), place: path)
-    tags = try decode("tags")
-    features = try decode("features")
-    progressText = try metadata("state")
-    progress = try decode("state")
+    let kind = "a checkpoint"
+    description = try ModelDescription(file, formats: [Self.format], kind: kind)
+    progressText = try file.metadata("state", kind: kind)
+    progress = try file.decodeMetadata("state", kind: kind)
     guard progress.isPossible else {
-      throw CheckpointError(.malformed, path: path, detail: "no run can be where its state says")
+      throw CheckpointError(
+        .malformed, path: file.path, detail: "no run can be where its state says")
     }
-    storeFingerprint = try metadata("storeFingerprint")
+    storeFingerprint = try file.metadata("storeFingerprint", kind: kind)
   }
 
   package var path: String { file.path }
+  package var configuration: Configuration { description.configuration }
+  package var tags: [String] { description.tags }
+  package var features: [FeatureSetting] { description.features }
   package var position: RunState.Position { progress.position }
   package var history: [RunState.Validation] { progress.history }
   package var stopping: EarlyStopping { progress.stopping }

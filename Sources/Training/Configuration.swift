@@ -10,6 +10,7 @@ package struct Configuration: Equatable, Sendable {
   package var training = Training()
   package var optimizer = Optimizer()
   package var loss = Loss()
+  package var augmentation = Augmentation()
   package var features = Features()
 
   /// The defaults for `network`.
@@ -43,8 +44,13 @@ extension Configuration {
     package var parameters: Int?
     package var widths: [Int]?
     package var pool = Pool.max
+    /// What of the CRNN's input has its own mean and deviation: each mel band, before time is padded,
+    /// or each frame, after it.
+    package var inputNormalization = InputNormalization.band
     /// The reset gate of a GRU: before the recurrent product (Cho et al. 2014), or after (cuDNN).
     package var reset = Reset.before
+    /// What squashes the gates of a GRU or LSTM: the logistic function, or clip(0.2 a + 0.5, 0, 1).
+    package var gate = Gate.sigmoid
     package var dropout = Dropout()
     package var cell = Cell.gru
     package var recurrence = Recurrence.lastStep
@@ -89,7 +95,9 @@ extension Configuration {
   }
 
   package enum Pool: String, CaseIterable, Sendable { case max, average }
+  package enum InputNormalization: String, CaseIterable, Sendable { case band, frame }
   package enum Reset: String, CaseIterable, Sendable { case before, after }
+  package enum Gate: String, CaseIterable, Sendable { case sigmoid, hardSigmoid }
   package enum Cell: String, CaseIterable, Sendable { case tanh, gru, lstm }
   package enum Recurrence: String, CaseIterable, Sendable {
     case everyStep, lastStep, outputToHidden
@@ -149,6 +157,27 @@ extension Configuration {
   package struct Loss: Equatable, Sendable {
     package var kind = LossKind.auto
     package var logBase = LogBase.e
+    package var positiveWeight = PositiveWeight.none
+    /// The most that `balanced` gives a rare tag.
+    package var maximumPositiveWeight = 100.0
+  }
+
+  /// What the binary loss multiplies a tag's positive term with.
+  package enum PositiveWeight: Equatable, Sendable {
+    case none
+    /// A tag's negatives over its positives; `resolved(for:)` turns it into the list.
+    case balanced
+    case same(Double)
+    case each([Double])
+
+    /// The weights as far as they are known: one for each tag, one for all, or none.
+    var numbers: [Double] {
+      switch self {
+      case .none, .balanced: []
+      case .same(let weight): [weight]
+      case .each(let weights): weights
+      }
+    }
   }
 
   /// `auto`: binary for tags, softmax for a store with one label a clip.
@@ -156,6 +185,17 @@ extension Configuration {
   package enum LogBase: String, CaseIterable, Sendable {
     case e
     case two = "2"
+  }
+
+  /// Changes to clips that are trained on; the same for the same seed, whoever computes them.
+  package struct Augmentation: Equatable, Sendable {
+    /// Frames that the network takes of a clip: somewhere in training, the middle elsewhere.
+    package var cropFrames: Int?
+    /// SpecAugment's masks: how many of each kind, and the widest. The widths are the paper's.
+    package var timeMasks = 0
+    package var timeMaskFrames = 100
+    package var bandMasks = 0
+    package var bandMaskBands = 27
   }
 
   /// What the store's features must have been made with; nil accepts what the store has.
@@ -167,6 +207,7 @@ extension Configuration {
     package var melBands: Int?
     package var lowestHz: Double?
     package var highestHz: Double?
+    package var melExponent: Double?
     package var decibelFloor: Double?
     package var dynamicRangeDecibels: Double?
     package var silencePeak: Double?

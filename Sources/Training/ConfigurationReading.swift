@@ -29,6 +29,12 @@ package struct ConfigurationError: Error, Equatable, CustomStringConvertible {
 extension Configuration {
   /// Reads the file at `path`, then `overrides`, each `key=value` with the value in YAML.
   package init(path: String, overrides: [String] = []) throws(ConfigurationError) {
+    try self.init(
+      yaml: try Self.text(ofFile: path, "configuration"), place: path, overrides: overrides)
+  }
+
+  /// - Parameter kind: what errors call the file
+  static func text(ofFile path: String, _ kind: String) throws(ConfigurationError) -> String {
     let largest = 1 << 20
     let data: Data
     do {
@@ -39,13 +45,13 @@ extension Configuration {
       let exists = FileManager.default.fileExists(atPath: path)
       throw ConfigurationError(
         .unreadable, at: path,
-        exists ? "the configuration cannot be read" : "there is no such configuration file")
+        exists ? "the \(kind) cannot be read" : "there is no such file")
     }
-    guard data.count <= largest, let yaml = String(validating: data, as: UTF8.self) else {
+    guard data.count <= largest, let text = String(validating: data, as: UTF8.self) else {
       throw ConfigurationError(
-        .malformed, at: path, "a configuration is at most 1 MiB of UTF-8 text; this file is not")
+        .malformed, at: path, "a \(kind) is at most 1 MiB of UTF-8 text; this file is not")
     }
-    try self.init(yaml: yaml, place: path, overrides: overrides)
+    return text
   }
 
   /// Reads `yaml`, then `overrides`; `place` is what errors call the text.
@@ -103,7 +109,7 @@ extension Configuration {
     return try flatten(node, key: key, place: { _ in place }, line: 1)
   }
 
-  private static func parse(
+  static func parse(
     _ yaml: String, place: (Int) -> String
   ) throws(ConfigurationError) -> Node? {
     if let line = lineOfReference(in: yaml) {
@@ -271,6 +277,17 @@ extension Configuration {
       throw ConfigurationError(
         .contradiction, at: place("model.recurrence"),
         "model.recurrence outputToHidden needs model.cell tanh, and it is \(model.cell.rawValue)")
+    }
+    if loss.kind == .softmax && loss.positiveWeight != .none {
+      throw ConfigurationError(
+        .contradiction, at: place("loss.positiveWeight"),
+        "loss.positiveWeight goes with the binary loss, and loss.kind is softmax; remove one of them"
+      )
+    }
+    if network == .rnn && model.cell == .tanh && model.gate != .sigmoid {
+      throw ConfigurationError(
+        .contradiction, at: place("model.gate"),
+        "model.gate \(model.gate.rawValue) is for gated cells, and model.cell is tanh")
     }
     if optimizer.minimumLearningRate > optimizer.learningRate {
       throw ConfigurationError(

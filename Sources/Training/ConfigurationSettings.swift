@@ -79,9 +79,15 @@ extension Setting {
       "model.dropout.dense", \.model.dropout.dense, .from(0, below: 1),
       means: "probability of dropping a value after a dense layer, or before the output"),
     Setting(
+      "model.inputNormalization", \.model.inputNormalization, only: [.crnn],
+      means: "normalize each mel band of the input, or each frame after padding time"),
+    Setting(
       "model.reset", \.model.reset, only: [.crnn, .rnn],
       means:
         "a GRU's reset gate: before the recurrent product (Cho et al. 2014) or after it (cuDNN)"),
+    Setting(
+      "model.gate", \.model.gate, only: [.crnn, .rnn],
+      means: "gates of a GRU or LSTM: logistic, or clip(0.2 a + 0.5, 0, 1) as early Keras had it"),
     Setting("model.cell", \.model.cell, only: [.rnn], means: "the recurrent cell"),
     Setting(
       "model.recurrence", \.model.recurrence, only: [.rnn],
@@ -157,6 +163,31 @@ extension Setting {
       "loss.kind", \.loss.kind,
       means: "cross-entropy of each tag, or of one label a clip; auto as the store's task is"),
     Setting("loss.logBase", \.loss.logBase, means: "e trains and reports in nats, 2 in bits"),
+    Setting(
+      "loss.positiveWeight", \.loss.positiveWeight,
+      Bounds(phrase: ", above 0, at most 1000000") {
+        $0.numbers.allSatisfy { $0 > 0 && $0 <= 1_000_000 }
+      },
+      means: "what a tag's positive clips count for; balanced is its negatives over its positives"),
+    Setting(
+      "loss.maximumPositiveWeight", \.loss.maximumPositiveWeight, .from(1, to: 1_000_000),
+      means: "the most that balanced gives a rare tag"),
+
+    Setting(
+      "augmentation.cropFrames", optional: \.augmentation.cropFrames, .from(1, to: 1_000_000),
+      means: "frames the network sees, anywhere in training, else in the middle; null is all"),
+    Setting(
+      "augmentation.timeMasks", \.augmentation.timeMasks, .from(0, to: 100),
+      means: "stretches of frames hidden of each clip in training (SpecAugment)"),
+    Setting(
+      "augmentation.timeMaskFrames", \.augmentation.timeMaskFrames, .from(1, to: 1_000_000),
+      means: "the widest of them; widths are drawn from 0 to this"),
+    Setting(
+      "augmentation.bandMasks", \.augmentation.bandMasks, .from(0, to: 100),
+      means: "stretches of mel bands hidden of each clip in training"),
+    Setting(
+      "augmentation.bandMaskBands", \.augmentation.bandMaskBands, .from(1, to: 1_000_000),
+      means: "the widest of them; widths are drawn from 0 to this"),
 
     Setting(
       "features.sampleRateHz", optional: \.features.sampleRateHz, .atLeast(1),
@@ -181,6 +212,9 @@ extension Setting {
     Setting(
       "features.highestHz", optional: \.features.highestHz, .above(0, to: 1e6),
       means: "where the highest band ends"),
+    Setting(
+      "features.melExponent", optional: \.features.melExponent, .from(1, to: 10),
+      means: "what a band's power is raised to before the logarithm"),
     Setting(
       "features.decibelFloor", optional: \.features.decibelFloor, .above(0, to: 1),
       means: "the least power that the logarithm sees"),

@@ -105,6 +105,33 @@ extension Array: SettingValue where Element == Int {
   package var yaml: String { "[" + map(\.yaml).joined(separator: ", ") + "]" }
 }
 
+extension Configuration.PositiveWeight: SettingValue {
+  package static var kind: String { "none, balanced, a number, or a list of one for each tag" }
+  package init?(node: Node) {
+    if let nodes = node.sequence {
+      let weights = nodes.compactMap(Double.init(node:))
+      guard weights.count == nodes.count, !weights.isEmpty else { return nil }
+      self = .each(weights)
+    } else if let weight = Double(node: node) {
+      self = .same(weight)
+    } else {
+      switch node.plainText {
+      case "none": self = .none
+      case "balanced": self = .balanced
+      default: return nil
+      }
+    }
+  }
+  package var yaml: String {
+    switch self {
+    case .none: "none"
+    case .balanced: "balanced"
+    case .same(let weight): weight.yaml
+    case .each(let weights): "[" + weights.map(\.yaml).joined(separator: ", ") + "]"
+    }
+  }
+}
+
 extension Configuration.Interval: SettingValue {
   package static var kind: String { "a stretch like 500 steps or 1 epoch" }
   package init?(node: Node) {
@@ -151,7 +178,9 @@ extension SettingValue where Self: RawRepresentable & CaseIterable, RawValue == 
 extension Configuration.Network: SettingValue {}
 extension Configuration.Size: SettingValue {}
 extension Configuration.Pool: SettingValue {}
+extension Configuration.InputNormalization: SettingValue {}
 extension Configuration.Reset: SettingValue {}
+extension Configuration.Gate: SettingValue {}
 extension Configuration.Cell: SettingValue {}
 extension Configuration.Recurrence: SettingValue {}
 extension Configuration.NotFinite: SettingValue {}

@@ -71,7 +71,7 @@ package final class Coordinator {
       try refuse(position)
     } else {
       let step = state.apply(sum, stepsPerEpoch: schedule.stepsPerEpoch, pool: pool)
-      try report.step(step, clips: clips)
+      try report.step(step, clips: clips, dataWaitShare: crew.dataWaitShare)
     }
     try crew.send(weights: state.weights.values, step: state.position.step)
   }

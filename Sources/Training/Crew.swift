@@ -16,6 +16,9 @@ package final class Crew {
   private var weightsHash: UInt64 = 0
   private var jobs: UInt64 = 0
   private var defectsSaid: Set<Defect.Kind> = []
+  /// The part of the workers' time in the last step that they stood waiting for clips to be read, 0 to
+  /// 1: the sum of their waits over the sum of the times they took for their lanes. Nil if none said.
+  package private(set) var dataWaitShare: Double?
 
   /// - Parameters:
   ///   - contributionCount: floats of a lane's contribution
@@ -67,9 +70,12 @@ package final class Crew {
 
   /// The sum of all lanes' contributions to a step, added along the lane tree.
   ///
+  /// `dataWaitShare` is the step's when it returns.
+  ///
   /// - Throws: `TrainingError` if a worker is lost or cannot go on
   package func sum(_ position: RunState.Position, clipsInStep: Int) throws -> [Float] {
     reduction.begin(step: position.step, parametersHash: weightsHash)
+    var (elapsed, waited) = (Duration.zero, Duration.zero)
     for member in membership.ready where !member.lanes.isEmpty {
       let order = Compute(
         step: position.step, epoch: position.epoch, stepInEpoch: position.stepInEpoch,
@@ -77,8 +83,15 @@ package final class Crew {
       try endpoint.send(.compute(order), to: member.peer)
     }
     while true {
-      if let sum = reduction.sum { return sum }
+      if let sum = reduction.sum {
+        dataWaitShare = elapsed > .zero ? waited / elapsed : nil
+        return sum
+      }
       try next { peer, message in
+        if case .timing(let timing) = message, timing.step == position.step {
+          elapsed += timing.elapsed
+          waited += timing.waited
+        }
         guard case .partial(let partial) = message else { return }
         switch reduction.accept(partial) {
         case .added, .duplicate, .otherStep: break
@@ -101,7 +114,7 @@ package final class Crew {
   /// out a batch at a time to whoever is free.
   package func logits(_ split: Split, clips: Int, tags: Int) throws -> [Float] {
     jobs += 1
-    let (job, batch) = (jobs, LaneComputer.evaluationBatch)
+    let (job, batch) = (jobs, 4)
     var waiting = stride(from: 0, to: clips, by: batch).map { $0..<min($0 + batch, clips) }
     waiting.reverse()
     var outstanding: Set<Range<Int>> = []

@@ -48,9 +48,10 @@ package enum EmbeddedDataset {
     try Synthesis.synthesize(
       into: audio.path, clips: clips, seed: seed, threads: threads
     ) { progress("synthesizing the embedded data set", $0, clips) }
+    let manifest = try TagsFile(audio.appendingPathComponent("tags.csv")).manifest
     let preparation = Preparation(
-      tags: audio.appendingPathComponent("tags.csv"), audio: audio, store: store)
-    _ = try preparation.run { progress("computing its features", $0, $1) }
+      manifest: manifest, tags: manifest.tags, audio: audio, store: store)
+    _ = try preparation.run { progress("computing its features", $1, $2) }
     try? FileManager.default.removeItem(at: audio)
     return store
   }

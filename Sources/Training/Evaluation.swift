@@ -12,36 +12,30 @@ package struct Evaluation {
   package let clips: Int
   package let scores: Scores
 
+  /// - Parameter model: a model file, a checkpoint, or a run's folder
   /// - Throws: `TrainingError` if the split is empty, or if store and model do not fit together:
-  ///   other tags, other feature settings
-  package init(model: String, store: URL, split: Split, threads: Int) throws {
-    let checkpoint = try Checkpoint(path: model)
+  ///   other tags, clips of another size; `DatasetError` for other feature settings
+  package init(model path: String, store: URL, split: Split, threads: Int) throws {
+    let model = try TaggingModel(path: path)
     let store = try Store(store)
-    try store.requireSettings(checkpoint.features, of: model)
-    guard store.tags == checkpoint.tags else {
-      throw TrainingError(
-        .badInput,
-        "\(model) knows the tags \(checkpoint.tags.joined(separator: ", ")), and "
-          + "\(store.directory.path) has \(store.tags.joined(separator: ", "))")
-    }
+    try model.require(store, path: path)
     guard store.clipCount(in: split) > 0 else {
       throw TrainingError(
         .badInput, "\(store.directory.path) has no clips in its \(split.rawValue) split")
     }
+    try MachineMemory.require(
+      Evaluator.memory(model.network, threads: threads), for: "evaluating \(path)",
+      advice: "lower --threads, or evaluate it on another machine")
     let pool = ThreadPool(threads: threads)
     defer { pool.stop() }
-    let computer = try LaneComputer(checkpoint.configuration, store: store, pool: pool)
-    defer { computer.stop() }
-    let weights = Storage(count: computer.network.weightCount)
-    try checkpoint.readWeights(of: computer.network, into: weights)
-    computer.load(weights.values)
-    let logits = try computer.logits(split, 0..<store.clipCount(in: split))
-    self.model = model
+    let evaluator = Evaluator(
+      model.network, model.configuration.trainingLoss, weights: model.weights, pool: pool)
+    let logits = try evaluator.logits(store, split, 0..<store.clipCount(in: split))
+    self.model = path
     self.split = split
     tags = store.tags
     clips = store.clipCount(in: split)
-    scores = try SplitLabels(store, split).scores(
-      logits, checkpoint.configuration.trainingLoss)
+    scores = try SplitLabels(store, split).scores(logits, model.configuration.trainingLoss)
   }
 
   /// One JSON object.
@@ -58,8 +52,6 @@ package struct Evaluation {
       let rocAUC, prAUC: Double?
       let tags: [Tag]
     }
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     let ranking = scores.ranking
     let report = Report(
       model: model, split: split.rawValue, clips: clips, loss: scores.loss,
@@ -67,7 +59,7 @@ package struct Evaluation {
       tags: zip(tags, ranking.tags).map {
         Tag(tag: $0, positives: $1.positives, rocAUC: $1.rocAUC, prAUC: $1.prAUC)
       })
-    return String(decoding: try encoder.encode(report), as: UTF8.self)
+    return try report.json()
   }
 
   /// A table for people, the best ranked tag first.
@@ -85,6 +77,29 @@ package struct Evaluation {
     return table.text
       + "\(clips) \(split.rawValue) clips: loss \(RunReport.figure(scores.loss)), macro ROC-AUC "
       + "\(RunReport.figure(ranking.rocAUC)), macro PR-AUC \(RunReport.figure(ranking.prAUC))"
+  }
+}
+
+extension TaggingModel {
+  /// - Throws: `DatasetError.settingsDiffer`, or `TrainingError`, if the model cannot judge the clips
+  ///   of `store`
+  fileprivate func require(_ store: Store, path: String) throws {
+    // Of a model that does not know its features, only the size of its input is known.
+    if !features.isEmpty { try store.requireSettings(features, of: path) }
+    guard store.tags == tags else {
+      throw TrainingError(
+        .badInput,
+        "\(path) knows the tags \(tags.joined(separator: ", ")), and "
+          + "\(store.directory.path) has \(store.tags.joined(separator: ", "))")
+    }
+    let (bands, frames) = (network.input[1], network.input[2])
+    guard store.bands == bands, features.isEmpty ? store.frames == frames : store.frames >= frames
+    else {
+      throw TrainingError(
+        .badInput,
+        "\(path) takes clips of \(bands) bands × \(frames) frames, and those of "
+          + "\(store.directory.path) have \(store.bands) × \(store.frames)")
+    }
   }
 }
 

@@ -3,7 +3,7 @@ import Foundation
 import Kernels
 import Models
 
-/// What `tutti inspect` says of a configuration, a store, a run or a checkpoint.
+/// What `tutti inspect` says of a configuration, a store, a run, a checkpoint or a model.
 package struct Inspection {
   package let text: String
 
@@ -16,12 +16,20 @@ package struct Inspection {
       throw TrainingError(.badInput, "there is no file or folder \(path)")
     }
     let isRun = FileManager.default.fileExists(atPath: path + "/config.yaml")
-    let isCheckpoint = isRun || path.hasSuffix(".safetensors")
+    let isCheckpoint =
+      isRun || path.hasSuffix(".safetensors")
+      || !isFolder.boolValue && (try? SafetensorsFile(path: path)) != nil
     guard overrides.isEmpty || !isCheckpoint && !isFolder.boolValue else {
       throw TrainingError(.usage, "--set goes with a configuration, and \(path) is none")
     }
     if isCheckpoint {
-      let checkpoint = try Checkpoint(path: isRun ? path + "/last.safetensors" : path)
+      let file = try SafetensorsFile(path: isRun ? path + "/last.safetensors" : path)
+      if file.metadata["format"] == TaggingModel.format && !digestOnly {
+        text = Self.describe(try TaggingModel(path: path))
+        return
+      }
+      try file.verify()
+      let checkpoint = try Checkpoint(file)
       text = digestOnly ? try checkpoint.digest() + "\n" : try Self.describe(checkpoint)
       return
     }
@@ -35,18 +43,28 @@ package struct Inspection {
   }
 
   private static func describe(_ configuration: Configuration, tags: Int) throws -> String {
-    let network = try configuration.network(tags: tags, bands: 96, frames: 1366)
+    let network = try configuration.network(
+      tags: tags, bands: 96, frames: configuration.augmentation.cropFrames ?? 1366)
     let clips = configuration.training.clipsPerLane
     let bytes =
       Executor.memory(network, clips: clips, trains: true, threads: 1)
-      + Executor.memory(
-        network, clips: LaneComputer.evaluationBatch, trains: false, threads: 1)
+      + Evaluator.memory(network, threads: 1)
     return layers(network)
       + "weights and biases: \(network.weightsAndBiases)\n"
       + "parameters with batch normalization: \(network.parameterCount), "
       + "running statistics: \(network.weightCount - network.parameterCount)\n"
       + "multiply-adds per clip: \(network.multiplyAdds)\n"
       + "memory of a worker, one thread: \(bytes / 1_000_000) MB with \(clips) clips a lane\n"
+  }
+
+  private static func describe(_ model: TaggingModel) -> String {
+    layers(model.network)
+      + "network: \(model.network.name), \(model.tags.count) tags: "
+      + model.tags.joined(separator: ", ") + "\n"
+      + "features: "
+      + (model.features.isEmpty
+        ? "unknown" : model.features.map { "\($0.name) \($0.value)" }.joined(separator: ", "))
+      + "\n"
   }
 
   private static func layers(_ network: Models.Network) -> String {

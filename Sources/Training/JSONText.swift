@@ -19,3 +19,12 @@ extension String {
     return result + "\""
   }
 }
+
+extension Encodable {
+  /// One line of JSON with sorted keys: the same value gives the same text.
+  func json() throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    return String(decoding: try encoder.encode(self), as: UTF8.self)
+  }
+}

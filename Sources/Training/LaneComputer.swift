@@ -14,34 +14,36 @@ package final class LaneComputer {
   private let seed: UInt64
   private let weights: Storage
   private let training: Executor
-  private let evaluation: Executor
+  private let window: ClipWindow
+  private let evaluator: Evaluator
   private let prefetcher: Prefetcher
+  /// How long contributions have stood waiting for their clips, all in all.
+  package private(set) var waited = Duration.zero
 
-  /// Clips that are evaluated together. Batches begin at multiples of it, counted from the split's
-  /// first clip, so that a clip always has the same company.
-  package static let evaluationBatch = 4
+  /// Batches that are read ahead.
+  private static let depth = 4
 
   package init(_ configuration: Configuration, store: Store, pool: ThreadPool) throws {
+    let configuration = try configuration.resolved(for: store)
     network = try configuration.network(for: store)
     let clips = configuration.training.clipsPerLane
     try MachineMemory.require(
       Executor.memory(network, clips: clips, trains: true, threads: pool.threads)
-        + Executor.memory(
-          network, clips: Self.evaluationBatch, trains: false, threads: pool.threads),
+        + Evaluator.memory(network, threads: pool.threads)
+        + (Self.depth + 2) * clips * store.bands * store.frames * MemoryLayout<Float>.stride,
       for: "a worker with \(clips) clips a lane",
       advice: "lower training.clipsPerLane or the network's width")
     schedule = configuration.schedule(for: store)
     seed = configuration.training.seed
     self.store = store
+    window = ClipWindow(configuration, store: store)
     weights = Storage(count: network.weightCount)
     training = Executor(
       network, clips: configuration.training.clipsPerLane, loss: configuration.trainingLoss,
       trains: true, weights: weights, pool: pool)
-    evaluation = Executor(
-      network, clips: Self.evaluationBatch, loss: configuration.trainingLoss, trains: false,
-      weights: weights, pool: pool)
+    evaluator = Evaluator(network, configuration.trainingLoss, weights: weights, pool: pool)
     let schedule = schedule
-    prefetcher = Prefetcher(store: store, depth: 4) { key in
+    prefetcher = Prefetcher(store: store, depth: Self.depth) { key in
       schedule.clips(epoch: key.epoch, step: key.step, lane: key.lane)
     }
   }
@@ -74,7 +76,13 @@ package final class LaneComputer {
   ) throws -> Storage {
     let batch = try prefetcher.take(
       Prefetcher.Key(epoch: epoch, step: stepInEpoch, lane: lane))
-    _ = training.input.buffer.update(from: batch.features)
+    waited += batch.waited
+    let size = store.bands * store.frames
+    for place in batch.clips.indices {
+      let features = batch.features.span.extracting(place * size..<(place + 1) * size)
+      window.training(
+        features, into: input(of: training, place), step: step, lane: lane, place: place)
+    }
     _ = training.labels.buffer.update(from: batch.labels)
     training.train(
       clips: batch.clips.count, clipsInStep: clipsInStep,
@@ -97,27 +105,15 @@ package final class LaneComputer {
       "\(what) is \(contribution.base[index]) in lane \(lane), clips \(clips.joined(separator: ", "))"
   }
 
-  /// Logits of some clips of a split, `[clips, tags]`.
-  ///
-  /// - Parameter clips: positions in the split, from a multiple of `evaluationBatch`
-  /// - Throws: what reading the store throws
+  /// Logits of some clips of a split (see `Evaluator`).
   package func logits(_ split: Split, _ clips: Range<Int>) throws -> [Float] {
-    let all = store.range(of: split)
-    precondition(
-      clips.lowerBound % Self.evaluationBatch == 0 && clips.upperBound <= all.count,
-      "logits: clips \(clips) of \(all.count)")
-    var logits: [Float] = []
-    logits.reserveCapacity(clips.count * network.tags)
-    for start in stride(from: clips.lowerBound, to: clips.upperBound, by: Self.evaluationBatch) {
-      let batch = start..<min(start + Self.evaluationBatch, clips.upperBound)
-      let size = network.input.count
-      for (place, clip) in batch.enumerated() {
-        let window = UnsafeMutableBufferPointer(
-          rebasing: evaluation.input.buffer[(place * size)..<((place + 1) * size)])
-        try store.copyFeatures(ofClip: all.lowerBound + clip, into: window)
-      }
-      logits += evaluation.logits(clips: batch.count).values
-    }
-    return logits
+    try evaluator.logits(store, split, clips)
+  }
+
+  /// The window of one clip in an executor's input.
+  private func input(of executor: Executor, _ place: Int) -> Tensor {
+    let input = executor.input
+    return Tensor(
+      input.storage, offset: input.offset + place * network.input.count, shape: network.input)
   }
 }

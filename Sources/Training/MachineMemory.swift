@@ -1,12 +1,14 @@
 import Foundation
 
 /// Memory is counted before it is taken: a machine that does not have it would end the process.
-enum MachineMemory {
-  /// - Throws: `TrainingError` if `bytes` are more than this machine has
+package enum MachineMemory {
+  /// Bytes that this machine has.
+  package static var bytes: Int { Int(clamping: ProcessInfo.processInfo.physicalMemory) }
+
+  /// - Throws: `TrainingError` if `bytes` are more than there are `here`
   static func require(
-    _ bytes: Int, for what: String, advice: String
+    _ bytes: Int, of here: Int = bytes, for what: String, advice: String
   ) throws(TrainingError) {
-    let here = Int(clamping: ProcessInfo.processInfo.physicalMemory)
     guard bytes > here else { return }
     throw TrainingError(
       .badInput,

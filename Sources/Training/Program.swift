@@ -9,15 +9,35 @@ package enum Program {
 
   /// Writes as much as can be written: that nobody reads, or that a disk is full, is no reason to stop
   /// training.
-  package static func writeToStandardError(_ text: String) {
+  package static func writeToStandardError(_ text: String) { _ = write(text, to: STDERR_FILENO) }
+
+  /// Writes to standard output at once, for programs that give results while they go on.
+  ///
+  /// - Returns: false if nobody reads any more
+  /// - Throws: `TrainingError` if it cannot be written
+  package static func writeToStandardOutput(_ text: String) throws -> Bool {
+    switch write(text, to: STDOUT_FILENO) {
+    case 0: return true
+    case EPIPE: return false
+    case let code:
+      throw TrainingError(
+        .unavailable, "standard output cannot be written: \(String(cString: strerror(code)))")
+    }
+  }
+
+  /// - Returns: 0, or the number of the error that ended it
+  private static func write(_ text: String, to descriptor: Int32) -> Int32 {
     let bytes = Array(text.utf8)
     var done = 0
     while done < bytes.count {
-      let count = bytes[done...].withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+      let count = bytes[done...].withUnsafeBytes {
+        Foundation.write(descriptor, $0.baseAddress, $0.count)
+      }
       if count < 0 && errno == EINTR { continue }
-      if count <= 0 { return }
+      if count <= 0 { return count < 0 ? errno : EIO }
       done += count
     }
+    return 0
   }
 
   /// Gives a process that was started without standard streams empty ones: the next file it opens
@@ -115,39 +135,55 @@ package final class Wake: Sendable {
   package func callAsFunction() { action.withLock { $0 }?() }
 }
 
-/// A count of things done, on a terminal as a line that changes, elsewhere as a line now and then;
+/// A count of clips done, on a terminal as a line that changes, elsewhere as a line now and then;
 /// with the rate and the remaining time.
 package final class Counter: Sendable {
   private struct State {
     var what = ""
     var start = ContinuousClock.now
+    /// Done before the clock was started.
+    var before = 0
     var shown: ContinuousClock.Instant?
   }
 
   private let state = Mutex(State())
+  private let unit: String
   private let output: ProgressDisplay.Output
 
-  package init() { output = .standardError }
+  package init(unit: String = "clips") {
+    self.unit = unit
+    output = .standardError
+  }
 
-  /// May be called from any thread.
+  /// May be called from any thread; the first call for `what` starts the clock.
   package func show(_ what: String, done: Int, of total: Int) {
     state.withLock { state in
       let now = ContinuousClock.now
       if state.what != what {
         if !state.what.isEmpty && output.isTerminal { output.write("\n") }
-        state = State(what: what, start: now)
+        state = State(what: what, start: now, before: done)
       }
       let interval: Duration = output.isTerminal ? .milliseconds(100) : .seconds(5)
       if let shown = state.shown, now - shown < interval, done < total { return }
       state.shown = now
-      let rate = Double(done) / max((now - state.start) / .seconds(1), 1e-3)
-      let remaining = rate > 0 ? Double(total - done) / rate : .infinity
+      let seconds = max((now - state.start) / .seconds(1), 1e-3)
+      let rate = Double(done - state.before) / seconds
       let text =
-        "\(what): \(done) of \(total)"
-        + (done > 1
-          ? String(format: ", %.1f a second, ", rate) + ProgressLine.duration(remaining) + " left"
+        "\(what): \(done) of \(total) \(unit)"
+        + (rate > 0
+          ? String(format: ", %.1f \(unit)/s, ", rate)
+            + ProgressLine.duration(Double(total - done) / rate) + " left"
           : "")
       output.write(output.isTerminal ? "\r\u{1b}[K" + text : text + "\n")
+    }
+  }
+
+  /// Writes a line of text that stays.
+  package func note(_ text: String) {
+    state.withLock { state in
+      let isOpen = output.isTerminal && state.shown != nil
+      output.write((isOpen ? "\r\u{1b}[K" : "") + text + "\n")
+      state = State()
     }
   }
 

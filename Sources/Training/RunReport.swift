@@ -21,7 +21,9 @@ package final class RunReport {
   }
 
   /// A step was made.
-  package func step(_ step: StepReport, clips: Int) throws {
+  ///
+  /// - Parameter dataWaitShare: see `Crew`
+  package func step(_ step: StepReport, clips: Int, dataWaitShare: Double?) throws {
     let now = clock.now
     let seconds = lastStep.map { ($0.duration(to: now)) / .seconds(1) } ?? .nan
     lastStep = now
@@ -34,6 +36,7 @@ package final class RunReport {
           "learningRate": .number(step.learningRate), "gradientNorm": .number(step.gradientNorm),
           "clips": .integer(clips), "seconds": .number(seconds),
           "clipsPerSecond": .number(Double(clips) / seconds),
+          "dataWaitShare": Self.value(dataWaitShare),
         ]))
   }
 

@@ -106,6 +106,25 @@ package final class SafetensorsFile {
     }
   }
 
+  /// - Throws: `CheckpointError.mismatched` if there is no such tensor of floats
+  func requireFloats(_ name: String, shape: [Int]) throws { _ = try find(name, Float.self, shape) }
+
+  /// Reads a tensor of any floating-point type; doubles are rounded, and become infinite if they are
+  /// beyond `Float`.
+  ///
+  /// - Throws: `CheckpointError.mismatched` if it is missing, of integers, or of another shape
+  package func floats(_ name: String, shape: [Int]? = nil) throws -> [Float] {
+    switch byName[name]?.type {
+    case .float16: try read(name, as: Float16.self, shape: shape).map { Float($0) }
+    case .bfloat16:
+      try read(name, as: BFloat16.self, shape: shape).map {
+        Float(bitPattern: UInt32($0.bitPattern) << 16)
+      }
+    case .float64: try read(name, as: Double.self, shape: shape).map { Float($0) }
+    case .float32, .int64, nil: try read(name, shape: shape)
+    }
+  }
+
   private func find<Element: SafetensorsElement>(
     _ name: String, _ type: Element.Type, _ shape: [Int]?
   ) throws -> SafetensorsTensor {

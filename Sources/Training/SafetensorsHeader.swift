@@ -2,9 +2,9 @@
 ///
 /// A file is eight bytes with the header's length (little-endian), the header in JSON, padded with
 /// spaces to a multiple of eight, and then the tensors' bytes without gaps.
-/// Format: https://huggingface.co/docs/safetensors. Tutti reads and writes the types F32, F64 and
-/// I64, and is stricter than the format asks: tensor names are printable ASCII, nothing stands
-/// twice, and no field is unknown.
+/// Format: https://huggingface.co/docs/safetensors. Tutti reads and writes the types F16, BF16, F32,
+/// F64 and I64, and is stricter than the format asks: tensor names are printable ASCII, nothing
+/// stands twice, and no field is unknown.
 
 /// A checkpoint that cannot be read or used.
 package struct CheckpointError: Error, Equatable, CustomStringConvertible {
@@ -37,17 +37,36 @@ package struct CheckpointError: Error, Equatable, CustomStringConvertible {
 
 /// A type of number that safetensors name.
 package enum SafetensorsType: String, CaseIterable, Sendable {
+  case float16 = "F16"
+  case bfloat16 = "BF16"
   case float32 = "F32"
   case float64 = "F64"
   case int64 = "I64"
 
-  package var byteWidth: Int { self == .float32 ? 4 : 8 }
+  package var byteWidth: Int {
+    switch self {
+    case .float16, .bfloat16: 2
+    case .float32: 4
+    case .float64, .int64: 8
+    }
+  }
 }
 
 /// A Swift type whose arrays are tensors' bytes on a little-endian machine.
 package protocol SafetensorsElement: BitwiseCopyable, Sendable {
   static var safetensorsType: SafetensorsType { get }
   static var zero: Self { get }
+}
+extension Float16: SafetensorsElement {
+  package static var safetensorsType: SafetensorsType { .float16 }
+}
+/// The upper half of a `Float`.
+package struct BFloat16: SafetensorsElement {
+  package let bitPattern: UInt16
+  package static var safetensorsType: SafetensorsType { .bfloat16 }
+  package static var zero: BFloat16 { BFloat16(bitPattern: 0) }
+
+  package init(bitPattern: UInt16) { self.bitPattern = bitPattern }
 }
 extension Float: SafetensorsElement {
   package static var safetensorsType: SafetensorsType { .float32 }

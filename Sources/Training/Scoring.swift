@@ -45,18 +45,6 @@ package struct SplitLabels {
   }
 }
 
-extension Configuration {
-  /// This configuration with nothing left to the store: `loss.kind: auto` becomes softmax where every
-  /// training clip has exactly one tag, and binary elsewhere.
-  package func resolved(for store: Store) throws -> Configuration {
-    guard loss.kind == .auto else { return self }
-    var resolved = self
-    resolved.loss.kind =
-      try SplitLabels(store, .train).isSingleLabel && store.tags.count > 1 ? .softmax : .binary
-    return resolved
-  }
-}
-
 /// A model's loss and ranking on a split.
 package struct Scores {
   package let loss: Double

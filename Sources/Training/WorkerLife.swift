@@ -95,7 +95,7 @@ package struct WorkerLife {
         try compute(order, computer, &reduction, endpoint, hash)
       case .evaluate(let order):
         guard let split = Split(rawValue: order.split),
-          order.clips.lowerBound % LaneComputer.evaluationBatch == 0,
+          order.clips.lowerBound >= 0,
           order.clips.upperBound <= store.clipCount(in: split)
         else { throw Self.senseless("clips \(order.clips) of the split \(order.split)") }
         let logits = try computer.logits(split, order.clips)
@@ -117,6 +117,8 @@ package struct WorkerLife {
       order.clipsInStep > 0, !order.lanes.isEmpty,
       order.lanes.lowerBound >= 0, order.lanes.upperBound <= computer.schedule.lanes
     else { throw Self.senseless("step \(order.stepInEpoch) of an epoch, lanes \(order.lanes)") }
+    let clock = ContinuousClock()
+    let (start, waitedBefore) = (clock.now, computer.waited)
     reduction.begin(order, parametersHash: hash)
     computer.announce(epoch: order.epoch, stepInEpoch: order.stepInEpoch, lanes: order.lanes)
     for (done, lane) in order.lanes.enumerated() {
@@ -128,6 +130,14 @@ package struct WorkerLife {
         in: contribution, epoch: order.epoch, stepInEpoch: order.stepInEpoch, lane: lane)
       {
         announce("step \(order.step + 1): \(defect)")
+      }
+      if lane == order.lanes.upperBound - 1 {
+        // Before the last sum goes out, so that the coordinator has it when the step is complete.
+        try endpoint.send(
+          .timing(
+            Timing(
+              step: order.step, lanes: order.lanes, elapsed: clock.now - start,
+              waited: computer.waited - waitedBefore)))
       }
       try reduction.add(
         Span(_unsafeElements: UnsafeBufferPointer(contribution.buffer)), lane: lane,

@@ -8,7 +8,8 @@ struct Evaluate: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Judge a model on a split of a store: ROC-AUC and PR-AUC, overall and per tag.")
 
-  @Option(help: ArgumentHelp("The model.", valueName: "checkpoint"))
+  @Option(
+    help: ArgumentHelp("A model, a checkpoint, or a run's folder (its best).", valueName: "model"))
   var model: String
   @Option(help: ArgumentHelp("The store.", valueName: "folder"))
   var data: String

@@ -50,7 +50,9 @@ struct ImportOptions: ParsableArguments {
     name: [.customLong("skip-bad"), .customLong("skip-missing")],
     help: "Leave out bad rows, and clips whose file does not exist, and say how many.")
   var skipBad = false
-  @Flag(help: "Refuse also what is otherwise tolerated and noted, such as repeated rows.")
+  @Flag(
+    help: "Refuse also what is otherwise left out and noted: repeated rows, unusable files."
+  )
   var strict = false
   @Flag(help: "Read and check the lists, print what they hold, and prepare nothing.")
   var dryRun = false

@@ -4,11 +4,11 @@ import Training
 
 struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Say what a configuration, a store or a checkpoint holds.")
+    abstract: "Say what a configuration, a store, a checkpoint or a model holds.")
 
   @Argument(
     help: ArgumentHelp(
-      "A configuration (.yaml), a store's or run's folder, or a checkpoint (.safetensors).",
+      "A configuration (.yaml), a store's or run's folder, a checkpoint, or a model.",
       valueName: "path"))
   var path: String
   @Option(

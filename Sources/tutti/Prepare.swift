@@ -1,4 +1,5 @@
 import ArgumentParser
+import Dataset
 import Foundation
 import Training
 
@@ -8,44 +9,117 @@ struct Prepare: ParsableCommand {
     discussion: """
       tags.csv has the columns clip_id, path, split (train, validation or test), work (optional) and \
       tags, joined by |. Files that cannot be used are listed in STORE/quarantine.csv with the reason.
+
+      Interrupted, it goes on where it was when the same command is given again. Several machines \
+      prepare a part each, which are then joined:
+
+        tutti prepare --tags tags.csv --out part-1 --shard 1/2
+        tutti prepare --tags tags.csv --out part-2 --shard 2/2
+        tutti prepare --join part-1 part-2 --out STORE
+
+      Parts that lie on the store's file system become links to the same files; they may be removed \
+      once the store is made.
       """)
 
-  @Option(help: ArgumentHelp("The list of clips.", valueName: "tags.csv"))
-  var tags: String
-  @Option(
-    help: ArgumentHelp(
-      "Where the list's paths start (default: the list's folder).", valueName: "folder"))
-  var audio: String?
+  @OptionGroup(title: "Data set") var importing: ImportOptions
   @Option(help: ArgumentHelp("The store to make.", valueName: "folder"))
-  var out: String
+  var out: String?
+  @Option(
+    help: ArgumentHelp("Prepare one part of several, such as 3/16.", valueName: "number/parts"))
+  var shard: String?
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp("Make one store of all parts, instead of --tags.", valueName: "part"))
+  var join: [String] = []
+  @Flag(help: "Start anew instead of going on with what an interruption has left.")
+  var restart = false
   @Option(help: "Threads (default: one a core).")
   var threads: Int?
-  @Flag(help: "Leave out clips whose file does not exist.")
-  var skipMissing = false
+  @Option(help: "Clips of a block file, the least that an interruption undoes.")
+  var clipsPerBlock = 64
 
-  func validate() throws {
-    if let threads, !(1...1024).contains(threads) {
-      throw ValidationError("--threads must be from 1 to 1024, not \(threads)")
+  func run() throws {
+    // Not in `validate()`, which would speak before the parser does of a misspelt option.
+    if join.isEmpty { try importing.requireLists() }
+    guard out != nil || importing.dryRun else {
+      throw ValidationError("give the folder of the store with --out")
+    }
+    Program.run {
+      let counter = Counter(unit: "files")
+      let interruption = Interruption {}
+      if !join.isEmpty {
+        try finish(join(counter, interruption))
+      } else {
+        let imported = try importing.imported()
+        let report = imported.report.lines.joined(separator: "\n")
+        if importing.dryRun { return print(report) }
+        Program.say(report)
+        try finish(prepare(imported, counter, interruption))
+      }
     }
   }
 
-  func run() throws {
-    Program.run {
-      let list = URL(fileURLWithPath: tags)
-      var preparation = Preparation(
-        tags: list,
-        audio: audio.map { URL(fileURLWithPath: $0) } ?? list.deletingLastPathComponent(),
-        store: URL(fileURLWithPath: out))
-      preparation.skipsMissing = skipMissing
-      if let threads { preparation.threads = threads }
-      let counter = Counter()
-      let outcome = try preparation.run { counter.show("preparing", done: $0, of: $1) }
-      counter.finish()
-      print(StoreTable(outcome.store).text, terminator: "")
-      if outcome.quarantined > 0 {
-        Program.say(
-          "\(outcome.quarantined) clips could not be used; \(out)/quarantine.csv says why")
-      }
+  private var store: URL { URL(fileURLWithPath: out ?? "") }
+  private var part: Shard? { shard.flatMap(Shard.init) }
+
+  private func prepare(
+    _ imported: Imported, _ counter: Counter, _ interruption: Interruption
+  ) throws -> Preparation.Outcome {
+    var preparation = Preparation(
+      manifest: imported.manifest, tags: imported.tags, audio: imported.audio, store: store)
+    preparation.shard = part
+    preparation.clipsPerBlock = clipsPerBlock
+    preparation.strictness = importing.strict ? .strict : importing.skipBad ? .lenient : .usual
+    preparation.restarts = restart
+    preparation.interruption = { interruption.signalName }
+    preparation.note = { counter.note($0) }
+    if let threads { preparation.threads = threads }
+    defer { counter.finish() }
+    return try preparation.run { counter.show($0, done: $1, of: $2) }
+  }
+
+  private func join(
+    _ counter: Counter, _ interruption: Interruption
+  ) throws -> Preparation.Outcome {
+    var joining = Joining(parts: join.map { URL(fileURLWithPath: $0) }, store: store)
+    joining.restarts = restart
+    joining.interruption = { interruption.signalName }
+    if let threads { joining.threads = threads }
+    defer { counter.finish() }
+    return try joining.run { counter.show($0, done: $1, of: $2) }
+  }
+
+  private func finish(_ outcome: Preparation.Outcome) {
+    if let store = outcome.store {
+      print(StoreTable(store).text, terminator: "")
+    } else if let part {
+      print(
+        "\(part) in \(store.path), \(outcome.clips) clips; once all \(part.count) are there: "
+          + "tutti prepare --join PART… --out STORE")
+    }
+    if let summary = outcome.quarantineSummary {
+      Program.say("\(summary); \(store.path)/quarantine.csv says why")
+    }
+  }
+
+  func validate() throws {
+    if !join.isEmpty,
+      importing.areGiven || importing.audio != nil || importing.strict || importing.skipBad
+        || importing.dryRun || shard != nil
+    {
+      throw ValidationError(
+        "--join takes parts as they are: the data set, --audio, --shard, --strict, --skip-bad and "
+          + "--dry-run go with their preparation")
+    }
+    if let threads, !(1...1024).contains(threads) {
+      throw ValidationError("--threads must be from 1 to 1024, not \(threads)")
+    }
+    guard (1...1024).contains(clipsPerBlock) else {
+      throw ValidationError("--clips-per-block must be from 1 to 1024, not \(clipsPerBlock)")
+    }
+    if let shard, Shard(shard) == nil {
+      throw ValidationError(
+        "--shard is a part's number and how many there are, such as 3/16, not \(shard)")
     }
   }
 }

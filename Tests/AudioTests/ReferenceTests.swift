@@ -44,7 +44,9 @@ private func slowLogMel(_ samples: [Float], _ settings: FeatureSettings) -> [Dou
       }
     }
   }
-  let levels = map.map { 10 * log10(max($0, settings.decibelFloor)) }
+  let levels = map.map {
+    10 * log10(max(pow($0, settings.melExponent), settings.decibelFloor))
+  }
   let floor = levels.max()! - settings.dynamicRangeDecibels
   return levels.map { max($0, floor) }
 }
@@ -73,6 +75,10 @@ struct ReferenceTests {
     settings { $0.dynamicRangeDecibels = 25 },
     settings { $0.decibelFloor = 1e-2 },
     settings { $0.melBands = 1 },
+    settings {
+      $0.melExponent = 2
+      $0.decibelFloor = 1e-3
+    },
   ]
 
   private static func settings(_ change: (inout FeatureSettings) -> Void) -> FeatureSettings {

@@ -26,6 +26,15 @@ struct SettingsTests {
       ])
   }
 
+  /// A setting that came later shows only where it is not what it was before.
+  @Test("a later setting is an entry where it is used")
+  func laterEntries() {
+    var settings = FeatureSettings()
+    settings.melExponent = 2
+    #expect(settings.entries.map(\.name) == FeatureSettings().entries.map(\.name) + ["melExponent"])
+    #expect(settings.entries.last?.value == "2.0")
+  }
+
   struct Change: Sendable, CustomTestStringConvertible {
     let name: String
     let apply: @Sendable (inout FeatureSettings) -> Void
@@ -40,6 +49,7 @@ struct SettingsTests {
     Change(name: "melBands") { $0.melBands = 64 },
     Change(name: "lowestHz") { $0.lowestHz = 30 },
     Change(name: "highestHz") { $0.highestHz = 5_000 },
+    Change(name: "melExponent") { $0.melExponent = 2 },
     Change(name: "decibelFloor") { $0.decibelFloor = 1e-7 },
     Change(name: "dynamicRangeDecibels") { $0.dynamicRangeDecibels = 60 },
     Change(name: "silencePeak") { $0.silencePeak = 0 },
@@ -83,6 +93,8 @@ struct SettingsTests {
     Change(name: "highestHz") { $0.highestHz = 6_001 },
     Change(name: "melBands") { $0.melBands = 0 },
     Change(name: "melBands") { $0.melBands = 300 },
+    Change(name: "melExponent") { $0.melExponent = 0.5 },
+    Change(name: "melExponent") { $0.melExponent = .nan },
     Change(name: "decibelFloor") { $0.decibelFloor = 0 },
     Change(name: "dynamicRangeDecibels") { $0.dynamicRangeDecibels = 0 },
     Change(name: "dynamicRangeDecibels") { $0.dynamicRangeDecibels = .nan },

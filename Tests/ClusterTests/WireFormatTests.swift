@@ -12,6 +12,8 @@ import Testing
     .parameters(Parameters(step: 12, values: [1, -0.0, .infinity])),
     .compute(Compute(step: 9, epoch: 1, stepInEpoch: 2, lanes: 3..<8, clipsInStep: 128)),
     .partial(Partial(step: 9, node: 4..<8, values: [], parametersHash: 77)),
+    .timing(
+      Timing(step: 9, lanes: 3..<8, elapsed: .seconds(2), waited: .nanoseconds(1_234_567))),
     .evaluate(Evaluate(job: 3, split: "validation", clips: 100..<11_774)),
     .scores(Scores(job: 3, clips: 0..<1, values: [0.5])),
     .heartbeat(Progress(step: 4, done: 1, total: 16)),

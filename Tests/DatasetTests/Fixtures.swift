@@ -25,6 +25,14 @@ final class TemporaryFolder: Sendable {
   }
 }
 
+extension TemporaryFolder {
+  /// What tells a file from another one of the same name and content.
+  func inode(_ name: String) throws -> Int {
+    let attributes = try FileManager.default.attributesOfItem(atPath: file(name).path)
+    return attributes[.systemFileNumber] as? Int ?? 0
+  }
+}
+
 /// A data set small enough to compare byte by byte.
 struct SmallDataset {
   var bands = 3
@@ -32,6 +40,8 @@ struct SmallDataset {
   var clipsPerBlock = 4
   var settings = [FeatureSetting("hopLength", "256"), FeatureSetting("melBands", "3")]
   var tags: [String]?
+  var maker = "tests 1"
+  var shard: Shard?
   /// Seven clips to train on, three to validate with and two to test on, in no particular order.
   var records: [ClipRecord] = (0..<12).map { number in
     let splits: [Split] = [.train, .validation, .train, .test, .train, .train]
@@ -48,6 +58,13 @@ struct SmallDataset {
       state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
       return Float(Int(state >> 40)) / 131072 - 80
     }
+  }
+
+  func plan() throws -> StorePlan {
+    StorePlan(
+      manifest: try Manifest(records: records, source: URL(fileURLWithPath: "/music/tags.csv")),
+      tags: tags, maker: maker, bands: bands, frames: frames, settings: settings,
+      clipsPerBlock: clipsPerBlock, shard: shard)
   }
 
   func writer(_ directory: URL) throws -> StoreWriter {

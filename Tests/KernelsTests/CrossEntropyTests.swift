@@ -43,6 +43,50 @@ struct CrossEntropyTests {
     #expect(gradient.marginIsIntact && x.marginIsIntact && labels.marginIsIntact)
   }
 
+  @Test("positive weights multiply what a tag's positives cost, and its gradient", arguments: cases)
+  func weighted(_ example: Case) {
+    let (x, gradient) = (example.logits, Window((example.clips, example.tags), seed: 9))
+    let labels = Window((example.clips, example.tags), seed: 2, in: 0...1)
+    for r in 0..<example.clips { labels.matrix.row(r)[0] = Float(r % 2) }
+    let weights = Tensor.noise([example.tags], seed: 3, in: 0.1...20)
+    let value = x.matrix.binaryCrossEntropy(
+      labels: labels.matrix, gradient: gradient.matrix, scale: 0.25, positiveWeights: weights)
+
+    /// −w·y·log p − (1 − y)·log(1 − p), without cancellation
+    func loss(_ logit: Double, _ label: Double, _ weight: Double) -> Double {
+      weight * label * log1p(exp(-logit)) + (1 - label) * log1p(exp(logit))
+    }
+    var (sum, magnitude) = (0.0, 0.0)
+    var (slopes, allowances): ([Double], [Double]) = ([], [])
+    for (i, (logit, label)) in zip(x.values, labels.values).enumerated() {
+      let (x, y) = (Double(logit), Double(label))
+      let weight = Double(weights.values[i % example.tags])
+      sum += loss(x, y, weight)
+      // A term is a difference of values as large as the logit, times the weight.
+      magnitude += (1 + weight) * (abs(x) + 1)
+      let step = 1e-4
+      let slope = (loss(x + step, y, weight) - loss(x - step, y, weight)) / (2 * step)
+      slopes.append(slope * 0.25)
+      allowances.append(1e-6 * (1 + weight))
+    }
+    #expect(abs(value - sum) <= 3e-7 * magnitude)
+    expectClose(gradient.values, slopes, within: { allowances[$0] }, "gradient")
+    #expect(gradient.marginIsIntact && x.marginIsIntact && labels.marginIsIntact)
+  }
+
+  @Test("weights of one leave the bits that no weights leave", arguments: cases)
+  func weightsOfOne(_ example: Case) {
+    let labels = Window((example.clips, example.tags), seed: 2, in: 0...1)
+    let ones = Tensor([Float](repeating: 1, count: example.tags), shape: [example.tags])
+    let results = [nil, ones].map { weights in
+      let gradient = Window((example.clips, example.tags), seed: 9)
+      let value = example.logits.matrix.binaryCrossEntropy(
+        labels: labels.matrix, gradient: gradient.matrix, scale: 0.3, positiveWeights: weights)
+      return bits(gradient.values) + [UInt32(truncatingIfNeeded: value.bitPattern)]
+    }
+    #expect(results[0] == results[1])
+  }
+
   @Test("softmax cross-entropy and its gradient follow the definition", arguments: cases)
   func softmax(_ example: Case) {
     let (x, gradient) = (example.logits, Window((example.clips, example.tags), seed: 9))

@@ -69,6 +69,11 @@ struct ElementwiseTests {
     } expected: { z, _, _ in
       1 / (1 + exp(-z))
     },
+    Case(name: "hard sigmoid") { z, _, _ in
+      z.hardSigmoid()
+    } expected: { z, _, _ in
+      min(max(0.2 * z + 0.5, 0), 1)
+    },
     Case(name: "tanh") { z, _, _ in
       z.tanh()
     } expected: { z, _, _ in
@@ -88,6 +93,11 @@ struct ElementwiseTests {
       z.multiplySigmoidSlope(x)
     } expected: { z, x, _ in
       z * x * (1 - x)
+    },
+    Case(name: "hard sigmoid's slope") { z, x, _ in
+      z.multiplyHardSigmoidSlope(x)
+    } expected: { z, x, _ in
+      x > 0 && x < 1 ? 0.2 * z : 0
     },
     Case(name: "tanh's slope") { z, x, _ in
       z.multiplyTanhSlope(x)

@@ -44,7 +44,7 @@ struct PhiloxTests {
   func apart() {
     var streams: [RandomStream] = []
     for seed in [UInt64(0), 1, 2, 1 << 32, .max] {
-      for purpose in [RandomStream.Purpose.initialWeights, .shuffle, .dropout] {
+      for purpose in [RandomStream.Purpose.initialWeights, .shuffle, .dropout, .crop, .mask] {
         streams.append(RandomStream(seed: seed, purpose: purpose))
       }
     }
@@ -58,6 +58,15 @@ struct PhiloxTests {
     let words = streams.flatMap { stream in (0..<64).map { stream.word($0) } }
     // About 1,700 words of 32 bits: one chance meeting in 3,000 such sets, and these are fixed.
     #expect(Set(words).count == words.count)
+  }
+
+  @Test("numbers below a bound are the words' share of it", arguments: [1, 2, 3, 1366, 1 << 32])
+  func below(bound: Int) {
+    let stream = RandomStream(seed: 5, purpose: .crop)
+    for index in 0..<1000 {
+      let expected = Double(stream.word(index)) / 0x1p32 * Double(bound)
+      #expect(stream.below(bound, index) == Int(expected))
+    }
   }
 
   @Test("uniform numbers are even over [0, 1)")

@@ -108,16 +108,29 @@ struct VectorMathematicsTests {
     }
     let far: [Float] = [-1e38, -1e4, -200, 0, 200, 1e38]
     #expect(values({ $0.tanh() }, far) == [-1, -1, -1, 0, 1, 1])
+    #expect(values({ $0.hardSigmoid() }, far) == [0, 0, 0, 0.5, 1, 1])
+    #expect(values({ $0.hardSigmoid() }, [-2.5, -2.6, 2.5, 2.6]) == [0, 0, 1, 1])
     #expect(values({ $0.elu() }, far) == [-1, -1, -1, 0, 200, 1e38])
     let sigmoid = values({ $0.sigmoid() }, far)
     #expect(sigmoid[0..<3].allSatisfy { $0 >= 0 && $0 < 1e-37 })
     #expect(sigmoid[3...] == [0.5, 1, 1])
   }
 
+  /// Where the clip holds a gate, and at its corners, the output is exactly 0 or 1.
+  @Test("a hard sigmoid's slope is a fifth between the corners, and zero from them on")
+  func hardSlope() {
+    let arguments: [Float] = [-1e30, -2.5, -2.4999, -1, 0, 1, 2.4999, 2.5, 1e30]
+    let y = Tensor(arguments, shape: [1, arguments.count])
+    y.matrix().hardSigmoid()
+    let slope = Tensor(arguments.map { _ in 1 }, shape: y.shape)
+    slope.matrix().multiplyHardSigmoidSlope(y.matrix())
+    #expect(slope.values == [0, 0, 0.2, 0.2, 0.2, 0.2, 0.2, 0, 0])
+  }
+
   @Test("NaN stays NaN and an infinity becomes NaN, alone among its neighbours", arguments: 0..<11)
   func notFinite(place: Int) {
     let functions: [(Matrix) -> Void] = [
-      { $0.sigmoid() }, { $0.tanh() }, { $0.elu() }, { $0.relu() },
+      { $0.sigmoid() }, { $0.hardSigmoid() }, { $0.tanh() }, { $0.elu() }, { $0.relu() },
     ]
     for apply in functions {
       for value in [Float.nan, .infinity, -.infinity] {

@@ -21,6 +21,12 @@ struct GoldenTests {
     Case(
       file: "band-norm-evaluation", layer: BandNormalization(name: "bn0", input: [1, 7, 11]),
       clips: 3, training: false),
+    Case(
+      file: "frame-norm-training", layer: FrameNormalization(name: "bn0", input: [1, 7, 11]),
+      clips: 3),
+    Case(
+      file: "frame-norm-evaluation", layer: FrameNormalization(name: "bn0", input: [1, 7, 11]),
+      clips: 3, training: false),
     // Batch normalization per channel is that of bands, with the whole map for a band.
     Case(
       file: "batch-norm-training", layer: BandNormalization(name: "bn0", input: [5, 1, 77]),
@@ -46,6 +52,9 @@ struct GoldenTests {
     Case(
       file: "gru-after", layer: GRU(name: "gru1", input: [9, 7], hidden: 5, reset: .after),
       clips: 3),
+    Case(
+      file: "gru-hard-sigmoid",
+      layer: GRU(name: "gru1", input: [9, 7], hidden: 5, gate: .hardSigmoid), clips: 3),
     Case(file: "lstm", layer: LSTM(name: "rnn1", input: [9, 7], hidden: 5), clips: 3),
     Case(
       file: "output-to-hidden",

@@ -44,7 +44,8 @@ struct GradientTests {
   }
 
   /// The definition differentiated, in double precision: steps can be so small that nothing bends
-  /// within them and no other value of a pool becomes the largest. What is left is the rounding of
+  /// within them and no other value of a pool becomes the largest; some gates of the hard sigmoid are
+  /// beyond its corners here. What is left is the rounding of
   /// the layer's own backward pass, 32 times 2⁻²⁴ of the largest gradient at most, and 1e-7 of the
   /// differences.
   @Test("analytic gradients equal those of the definition", arguments: LayerCase.all)

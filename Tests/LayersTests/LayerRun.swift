@@ -19,7 +19,8 @@ final class LayerRun {
   private let pool: ThreadPool
 
   /// - Parameters:
-  ///   - separated: use the case's separated input, with weights that keep it so
+  ///   - separated: use an input that stays away from where the layer's slope jumps: the case's
+  ///     separated one, with weights that keep it so, or a small one
   ///   - needsInputGradient: false is how the first layer of a network runs
   init(
     _ example: LayerCase, threads: Int = 1, training: Bool = true, separated: Bool = false,
@@ -56,6 +57,11 @@ final class LayerRun {
     x.fill(noiseValues(input.count, seed: 1, in: -2...2).map { $0 + ($0 < 0 ? -0.1 : 0.1) })
     if separated, let window = example.separated, let block = layer as? ConvolutionBlock {
       separate(window, block.shape)
+    }
+    let gate = (layer as? GRU)?.gate ?? (layer as? LSTM)?.gate
+    if separated, gate == .hardSigmoid {
+      // A small input keeps every gate between the corners.
+      x.fill(x.tensor.values.map { $0 / 4 })
     }
   }
 

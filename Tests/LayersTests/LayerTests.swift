@@ -108,6 +108,34 @@ struct LayerTests {
     #expect(run.gradients[1].tensor.values.allSatisfy { $0 == 0 })
   }
 
+  /// The gates of a recurrent layer come first in what it keeps.
+  @Test(
+    "among the gates of a hard sigmoid some are beyond either corner",
+    arguments: LayerCase.all.filter { $0.layer.summary.hasSuffix("hard sigmoid") })
+  func hardGates(_ example: LayerCase) {
+    let run = LayerRun(example)
+    run.forward()
+    let gates = example.clips * example.layer.input[0] * example.layer.parameters[0].shape[0]
+    let values = Set(run.saved.tensor.values.prefix(gates))
+    #expect(values.contains(0) && values.contains(1))
+  }
+
+  /// As the frames that pad time are.
+  @Test("a frame that is zero in every clip comes out as its bias, and its weight stays")
+  func zeroFrame() {
+    let run = LayerRun(LayerCase(FrameNormalization(name: "bn0", input: [1, 3, 4])))
+    let (frames, zero) = (4, 2)
+    for row in 0..<(3 * 3) { run.x.tensor.base[row * frames + zero] = 0 }
+    run.forward()
+    run.backward()
+    for row in 0..<(3 * 3) {
+      #expect(run.y.tensor.values[row * frames + zero] == run.parameters[1].tensor.values[zero])
+    }
+    #expect(run.batchStatistics.allSatisfy { $0.tensor.values[zero] == 0 })
+    #expect(run.gradients[0].tensor.values[zero] == 0)
+    #expect(run.gradients[1].tensor.values[zero] != 0)
+  }
+
   @Test("parameters have PyTorch's names, shapes and order")
   func names() {
     func described(_ layer: any Layer) -> [String] {

@@ -12,10 +12,12 @@ extension GRU: Referenced {
     let c = reset == .after ? pass.parameters[3] : Array(repeating: 0, count: 3 * hidden)
     return steps(pass, input, state: Array(repeating: 0, count: hidden)) { x, h in
       let units = 0..<hidden
-      let r = units.map { sigmoid(w.times($0, x) + b[$0] + u.times($0, h) + c[$0]) }
+      let r = units.map {
+        gate.squash(w.times($0, x) + b[$0] + u.times($0, h) + c[$0])
+      }
       let z = units.map { j in
         let row = hidden + j
-        return sigmoid(w.times(row, x) + b[row] + u.times(row, h) + c[row])
+        return gate.squash(w.times(row, x) + b[row] + u.times(row, h) + c[row])
       }
       let n = units.map { j in
         let row = 2 * hidden + j
@@ -41,8 +43,8 @@ extension LSTM: Referenced {
     return steps(pass, input, state: (h: zero, c: zero)) { x, state in
       let sums = (0..<(4 * hidden)).map { w.times($0, x) + u.times($0, state.h) + b[$0] }
       for j in 0..<hidden {
-        let (i, f) = (sigmoid(sums[j]), sigmoid(sums[hidden + j]))
-        let (g, o) = (tanh(sums[2 * hidden + j]), sigmoid(sums[3 * hidden + j]))
+        let (i, f) = (gate.squash(sums[j]), gate.squash(sums[hidden + j]))
+        let (g, o) = (tanh(sums[2 * hidden + j]), gate.squash(sums[3 * hidden + j]))
         state.c[j] = f * state.c[j] + i * g
         state.h[j] = o * tanh(state.c[j])
       }

@@ -72,6 +72,17 @@ extension BandNormalization: Referenced {
   }
 }
 
+extension FrameNormalization: Referenced {
+  func reference(_ pass: ReferencePass) -> Reference {
+    var statistics = pass.statistics
+    let y = normalized(
+      pass.x, planes: input[0] * input[2], pass, gamma: pass.parameters[0],
+      beta: pass.parameters[1], &statistics
+    ) { i in i / (input[1] * input[2]) % input[0] * input[2] + i % input[2] }
+    return Reference(y: y, batchStatistics: statistics)
+  }
+}
+
 extension ConvolutionBlock: Referenced {
   /// Convolution, normalization, ELU, pool, dropout, one after another.
   func reference(_ pass: ReferencePass) -> Reference {
@@ -185,7 +196,15 @@ struct Rows {
 }
 
 func elu(_ x: Double) -> Double { x > 0 ? x : expm1(x) }
-func sigmoid(_ x: Double) -> Double { 1 / (1 + exp(-x)) }
+
+extension Gate {
+  func squash(_ x: Double) -> Double {
+    switch self {
+    case .sigmoid: 1 / (1 + exp(-x))
+    case .hardSigmoid: min(max(0.2 * x + 0.5, 0), 1)
+    }
+  }
+}
 
 /// Value i is dropped where the stream's i-th 16 bits are below the rate.
 private func dropped(_ x: [Double], _ rate: Float, _ stream: RandomStream?) -> [Double] {
@@ -198,16 +217,19 @@ private func dropped(_ x: [Double], _ rate: Float, _ stream: RandomStream?) -> [
   }
 }
 
-/// Batch normalization of `[clips, planes, …]`, by the batch in training and by the running
-/// statistics otherwise. On return `statistics` hold the batch's mean and unbiased variance.
+/// Batch normalization, by the batch in training and by the running statistics otherwise. On return
+/// `statistics` hold the batch's mean and unbiased variance.
+///
+/// - Parameter plane: of which of the `planes` an element is one; by default x is `[clips, planes, …]`
 private func normalized(
   _ x: [Double], planes: Int, _ pass: ReferencePass, gamma: [Double], beta: [Double],
-  _ statistics: inout [[Double]]
+  _ statistics: inout [[Double]], plane: ((Int) -> Int)? = nil
 ) -> [Double] {
   let size = x.count / (pass.clips * planes)
+  let plane = plane ?? { $0 / size % planes }
   var y = x
   for c in 0..<planes {
-    let positions = x.indices.filter { $0 / size % planes == c }
+    let positions = x.indices.filter { plane($0) == c }
     var (mean, variance) = (statistics[0][c], statistics[1][c])
     if pass.training != nil {
       let count = Double(positions.count)

@@ -19,6 +19,18 @@ import Testing
       try Architectures.network(settings).weightsAndBiases == Self.counts[network]?[column])
   }
 
+  /// 396,786 with the 64 + 3 · 128 channels' and 1440 frames' weights and biases of batch
+  /// normalization, as its author counts.
+  @Test("the CRNN that was published with its weights has the published count")
+  func publishedCRNN() throws {
+    var settings = NetworkSettings(
+      network: "crnn", widths: .explicit([64, 128, 128, 128, 32, 32]), tags: 50)
+    (settings.inputNormalization, settings.gate) = (.frame, .hardSigmoid)
+    let network = try Architectures.network(settings)
+    #expect(network.parameterCount == 396_786)
+    #expect(network.weightsAndBiases == 396_786 - 2 * (448 + 1440))
+  }
+
   @Test(
     "a baseline is within 1 % of what its size promises",
     arguments: [
@@ -58,10 +70,12 @@ import Testing
     }
   }
 
-  @Test("dropout, pooling and reset gate do not change a count of weights")
+  @Test("dropout, pooling, normalization and gates do not change a count of weights")
   func countsAgree() throws {
     var settings = NetworkSettings(network: "crnn", widths: .size("0.25M"), tags: 50)
     settings.pooling = .average
+    settings.inputNormalization = .frame
+    settings.gate = .hardSigmoid
     settings.convolutionDropout = 0.4
     settings.denseDropout = 0.4
     #expect(try Architectures.network(settings).weightsAndBiases == 245_426)
@@ -72,5 +86,7 @@ import Testing
 }
 
 extension NetworkSettings: CustomTestStringConvertible {
-  public var testDescription: String { "\(network) \(cell) \(recurrence)" }
+  public var testDescription: String {
+    "\(network) \(inputNormalization) \(gate) \(cell) \(recurrence)"
+  }
 }

@@ -46,6 +46,18 @@ import Testing
     #expect(network.statistics.first?.name == "bn0.running_mean")
   }
 
+  @Test("crnn normalizes bands before it pads time, or frames after it")
+  func inputNormalization() throws {
+    var settings = NetworkSettings(network: "crnn", widths: .size("0.1M"), tags: 50)
+    let bands = try Architectures.network(settings)
+    #expect(bands.layers.prefix(2).map(\.name) == ["bn0", "pad"])
+    #expect(bands.parameters[0].shape == [96])
+    settings.inputNormalization = .frame
+    let frames = try Architectures.network(settings)
+    #expect(frames.layers.prefix(2).map(\.name) == ["pad", "bn0"])
+    #expect(frames.parameters[0].shape == [1440])
+  }
+
   @Test("the baselines average time first")
   func baselines() throws {
     #expect(Self.output(try Self.network("mlp", [5, 4]), "average") == [1, 96, 10])

@@ -1,4 +1,5 @@
 import Kernels
+import Layers
 import Models
 import Testing
 
@@ -12,6 +13,8 @@ struct TinyNetwork: CustomTestStringConvertible, Sendable {
     TinyNetwork("k2c1", [3, 5, 4, 5, 3, 6, 5], [1, 10, 1290]),
     TinyNetwork("k2c2", [3, 5, 4, 3, 5], [1, 96, 1281]),
     TinyNetwork("crnn", [3, 5, 4, 3, 5, 4], [1, 96, 1366]),
+    TinyNetwork(
+      "crnn", [3, 5, 4, 3, 5, 4], [1, 96, 1366], inputNormalization: .frame, gate: .hardSigmoid),
     TinyNetwork("mlp", [5, 9], [1, 12, 50], poolFrames: 9),
     TinyNetwork("rnn", [9], [1, 12, 50], cell: .tanh),
     TinyNetwork("rnn", [9], [1, 12, 50], cell: .gru, recurrence: .everyStep),
@@ -25,12 +28,15 @@ struct TinyNetwork: CustomTestStringConvertible, Sendable {
   init(_ settings: NetworkSettings) { self.settings = settings }
 
   private init(
-    _ name: String, _ widths: [Int], _ input: Shape, cell: NetworkSettings.Cell = .gru,
+    _ name: String, _ widths: [Int], _ input: Shape,
+    inputNormalization: NetworkSettings.InputNormalization = .band, gate: Gate = .sigmoid,
+    cell: NetworkSettings.Cell = .gru,
     recurrence: NetworkSettings.Recurrence = .lastStep, poolFrames: Int? = 5
   ) {
     settings = NetworkSettings(
       network: name, widths: .explicit(widths), tags: 7, input: input, convolutionDropout: 0.2,
-      denseDropout: 0.4, cell: cell, recurrence: recurrence, poolFrames: poolFrames)
+      denseDropout: 0.4, inputNormalization: inputNormalization, gate: gate, cell: cell,
+      recurrence: recurrence, poolFrames: poolFrames)
   }
 
   func network() throws -> Network { try Architectures.network(settings) }

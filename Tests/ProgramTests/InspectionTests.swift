@@ -102,7 +102,9 @@ struct InspectionTests {
     #expect(ending.output.contains(flag == "--help" ? "USAGE: \(program)" : "."))
   }
 
-  @Test("help of every tool", arguments: ["synthesize", "prepare", "inspect", "evaluate"])
+  @Test(
+    "help of every tool",
+    arguments: ["synthesize", "prepare", "inspect", "evaluate", "tag", "export", "import"])
   func toolHelp(tool: String) throws {
     let ending = try Program.run("tutti", [tool, "--help"])
     #expect(ending.code == 0)

@@ -83,7 +83,7 @@ struct Material {
 
   // MARK: The corpus
 
-  private static let sampleRateHz = 12_000
+  static let sampleRateHz = 12_000
 
   /// Two to three seconds each of a low tone, a high tone, or noise, by turns.
   private static func writeCorpus(to folder: String) throws {
@@ -104,9 +104,13 @@ struct Material {
   }
 
   private static func sound(_ tag: String, _ number: Int) -> [Int16] {
+    sound(tag, number, samples: sampleRateHz * 2 + number * 300)
+  }
+
+  static func sound(_ tag: String, _ number: Int, samples: Int) -> [Int16] {
     let frequencyHz = (tag == "low" ? 220.0 : 1760.0) * (1 + Double(number) / 80)
     var random = UInt32(number) &* 2_654_435_761 | 1
-    return (0..<(sampleRateHz * 2 + number * 300)).map { index in
+    return (0..<samples).map { index in
       if tag != "noise" {
         let phase = 2 * Double.pi * frequencyHz * Double(index) / Double(sampleRateHz)
         return Int16(12_000 * sin(phase))
@@ -119,7 +123,7 @@ struct Material {
   }
 
   /// A WAV file of one channel.
-  private static func wave(_ samples: [Int16]) -> Data {
+  static func wave(_ samples: [Int16]) -> Data {
     let data = samples.withUnsafeBytes { Data($0) }
     var wave = Data("RIFF".utf8)
     wave.append(integer: UInt32(36 + data.count))

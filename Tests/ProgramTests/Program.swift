@@ -14,9 +14,10 @@ final class Program {
     /// Standard error, of the process and of those it has started.
     let errors: String
 
-    /// The last line of standard error, which is where a failed program says why.
+    /// The last line of standard error, which is where a failed program says why; details may
+    /// follow, indented.
     var lastError: String {
-      errors.split(separator: "\n").last.map(String.init) ?? ""
+      errors.split(separator: "\n").last { !$0.hasPrefix(" ") }.map(String.init) ?? ""
     }
   }
 

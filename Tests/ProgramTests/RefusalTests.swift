@@ -246,6 +246,12 @@ extension Refusal {
       // The first is what the store has.
       $0.training("--set", "features.sampleRateHz=12000", "--set", "features.hopLength=512")
     },
+    Refusal("a crop longer than the clips", "coordinator", 65, says: "1366 frames", "cropFrames") {
+      $0.training("--set", "augmentation.cropFrames=1367")
+    },
+    Refusal("weights of other tags", "coordinator", 65, says: "loss.positiveWeight", "4 tags") {
+      $0.training("--set", "loss.positiveWeight=[1, 2]")
+    },
     Refusal("a file for a store", "tutti", 65, says: "tiny.yaml") {
       [
         "evaluate", "--model", $0.material.reference.run + "/best.safetensors", "--data",
@@ -262,7 +268,7 @@ extension Refusal {
   private static let lists = [
     Refusal(
       "a list with a file that is not there", "tutti", 65, says: "tags.csv, line 3", "clip999.wav",
-      "--skip-missing"
+      "--skip-bad"
     ) {
       try $0.preparing(
         Data(

@@ -178,24 +178,9 @@ import Training
 
   // MARK: Python
 
-  /// Runs Python; nil if it is not there or the script fails.
-  private static func python(_ script: String, _ argument: String = "") -> String? {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = ["python3", "-c", script, argument]
-    let output = Pipe()
-    (process.standardOutput, process.standardError) = (output, FileHandle.nullDevice)
-    guard (try? process.run()) != nil else { return nil }
-    let data = output.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    return process.terminationStatus == 0 ? String(decoding: data, as: UTF8.self) : nil
-  }
-
-  private static let hasSafetensors = python("import numpy, safetensors.numpy") != nil
-
   @Test(
     "Python's safetensors reads a checkpoint",
-    .enabled(if: hasSafetensors, "no python3 with numpy and safetensors here"))
+    .enabled(if: Python.hasSafetensors, "no python3 with numpy and safetensors here"))
   func pythonReads() throws {
     let state = try someState()
     let checkpoint = try save(state, "run")
@@ -206,7 +191,7 @@ import Training
               print(name, *file.get_tensor(name).shape, float(file.get_tensor(name).sum(dtype="d")))
           print(file.metadata()["format"])
       """
-    let output = try #require(Self.python(script, checkpoint.path))
+    let output = try #require(Python.run(script, checkpoint.path))
     let lines = output.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
     #expect(lines.last == ["tutti", "checkpoint", "1"])
     #expect(lines.count == checkpoint.file.tensors.count + 1)

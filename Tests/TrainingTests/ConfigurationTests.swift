@@ -72,6 +72,13 @@ struct Refusal: CustomTestStringConvertible, Sendable {
       ("training.clipNorm=1e3", "training.clipNorm", "1000"),
       ("optimizer.learningRate=1", "optimizer.learningRate", "1"),
       ("features.sampleRateHz=12000", "features.sampleRateHz", "12000"),
+      ("loss.positiveWeight=balanced", "loss.positiveWeight", "balanced"),
+      ("loss.positiveWeight=none", "loss.positiveWeight", "none"),
+      ("loss.positiveWeight=3.5", "loss.positiveWeight", "3.5"),
+      ("loss.positiveWeight=[1, 0.25, 12]", "loss.positiveWeight", "[1, 0.25, 12]"),
+      ("augmentation={timeMasks: 2, timeMaskFrames: 70}", "augmentation.timeMaskFrames", "70"),
+      ("augmentation.cropFrames=1366", "augmentation.cropFrames", "1366"),
+      ("augmentation.cropFrames=null", "augmentation.cropFrames", "null"),
     ])
   func override(text: String, key: String, value: String) throws {
     let configuration = try Configuration(
@@ -164,9 +171,36 @@ struct Refusal: CustomTestStringConvertible, Sendable {
         "model: {network: rnn, cell: gru, recurrence: outputToHidden}", .contradiction,
         "needs model.cell tanh"),
       Refusal(
+        "model: {network: rnn, cell: tanh, gate: hardSigmoid}", .contradiction,
+        "model.gate hardSigmoid is for gated cells, and model.cell is tanh"),
+      Refusal(
+        "model: {network: rnn, inputNormalization: frame}", .notApplicable, "a setting of crnn"),
+      Refusal("model: {network: mlp, gate: sigmoid}", .notApplicable, "a setting of crnn, rnn"),
+      Refusal("model: {gate: hard}", .badValue, "one of sigmoid, hardSigmoid"),
+      Refusal("model: {inputNormalization: bands}", .badValue, "one of band, frame"),
+      Refusal("features: {melExponent: 0.5}", .badValue, "from 1 to 10"),
+      Refusal(
         "optimizer: {minimumLearningRate: 0.01}", .contradiction,
         "above optimizer.learningRate 0.001"),
       Refusal("optimizer: {warmupSteps: 10, decaySteps: 10}", .contradiction, "warmupSteps"),
+      Refusal(
+        "loss: {positiveWeight: some}", .badValue,
+        "loss.positiveWeight is some; allowed is none, balanced, a number, or a list"),
+      Refusal("loss: {positiveWeight: 0}", .badValue, "above 0, at most 1000000"),
+      Refusal("loss: {positiveWeight: -1}", .badValue, "loss.positiveWeight is -1"),
+      Refusal("loss: {positiveWeight: []}", .badValue, "loss.positiveWeight is []"),
+      Refusal("loss: {positiveWeight: [1, 0]}", .badValue, "above 0"),
+      Refusal("loss: {positiveWeight: [1, x]}", .badValue, "loss.positiveWeight is [1, x]"),
+      Refusal("loss: {positiveWeight: \"2\"}", .badValue, "loss.positiveWeight is 2"),
+      Refusal("loss: {positiveWeight: }", .badValue, "loss.positiveWeight is empty"),
+      Refusal("loss: {maximumPositiveWeight: 0.5}", .badValue, "from 1 to 1000000"),
+      Refusal(
+        "loss: {kind: softmax, positiveWeight: balanced}", .contradiction, "loss.kind is softmax"),
+      Refusal("augmentation: {timeMasks: -1}", .badValue, "an integer from 0 to 100"),
+      Refusal("augmentation: {bandMasks: 101}", .badValue, "an integer from 0 to 100"),
+      Refusal("augmentation: {timeMaskFrames: 0}", .badValue, "from 1 to 1000000"),
+      Refusal("augmentation: {bandMaskBands: 1.5}", .badValue, "bandMaskBands is 1.5"),
+      Refusal("augmentation: {cropFrames: 0}", .badValue, "from 1 to 1000000, or null"),
       Refusal("training:\n  lanes: 8\n  lanes: 4", .malformed, "lanes stands twice"),
       Refusal("model: [", .malformed, "not YAML"),
       Refusal("a: *b", .malformed, "write values out"),
@@ -290,6 +324,19 @@ struct Refusal: CustomTestStringConvertible, Sendable {
     }
   }
 
+  @Test("the published CRNN's configuration is the network of its author")
+  func published() throws {
+    let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .appendingPathComponent("../../configs/crnn-published.yaml").standardized.path
+    let configuration = try Configuration(path: path)
+    #expect(configuration.model.widths == [64, 128, 128, 128, 32, 32])
+    #expect(configuration.model.inputNormalization == .frame)
+    #expect(configuration.model.gate == .hardSigmoid)
+    #expect(configuration.features.melExponent == 2)
+    let network = try configuration.network(tags: 50, bands: 96, frames: 1366)
+    #expect(network.parameterCount == 396_786)
+  }
+
   @Test("differences say what changed and whether a resumed run may change it")
   func differences() throws {
     let old = Configuration()
@@ -330,6 +377,8 @@ struct Refusal: CustomTestStringConvertible, Sendable {
       ("training.maxSteps=9", true), ("training.lanes=4", false), ("training.seed=2", false),
       ("optimizer.beta1=0.5", false), ("training.validateEvery=5 steps", false),
       ("features.melBands=96", false), ("model.reset=after", false),
+      ("augmentation.timeMasks=1", false), ("loss.positiveWeight=2", false),
+      ("model.gate=hardSigmoid", false), ("model.inputNormalization=frame", false),
     ] {
       #expect(try (Configuration(overrides: [override]).identity == base.identity) == same)
     }

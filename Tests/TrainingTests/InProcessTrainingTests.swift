@@ -4,7 +4,7 @@ import Training
 
 /// The promise: what a run leaves behind is a function of configuration, store and seed.
 ///
-/// Five lanes of two clips make three steps an epoch of 24 clips, the last of them short.
+/// Five lanes of at most two clips make three steps an epoch of 24 clips, some lanes with one.
 @Suite struct InProcessTrainingTests {
   let folder: TemporaryFolder
 
@@ -62,6 +62,23 @@ import Training
     #expect(try reference.last.digest() != run("1-1").last.digest())
   }
 
+  @Test("every step says what share of the workers' time went into waiting for clips")
+  func dataWait() throws {
+    struct Line: Decodable {
+      let kind: String
+      let dataWaitShare: Double?
+    }
+    try SyntheticStore().write(folder / "store")
+    var run = run("run")
+    run.workers = 3
+    _ = try complete(run)
+    let lines = try String(contentsOfFile: run.folder + "/metrics.jsonl", encoding: .utf8)
+      .split(separator: "\n").map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
+    for line in lines {
+      #expect(line.dataWaitShare.map { $0 > 0 && $0 <= 1 } == (line.kind == "step" ? true : nil))
+    }
+  }
+
   @Test("the CRNN keeps the promise too")
   func convolutional() throws {
     var store = SyntheticStore()
@@ -82,15 +99,18 @@ import Training
     #expect(try three.bytes == one.bytes)
   }
 
-  @Test("lanes without clips, at every step or at the last, are no obstacle")
-  func emptyLanes() throws {
+  @Test(
+    "lanes without clips, at every step or at one of them, are no obstacle",
+    arguments: [(16, 2, 4), (4, 1, 12)])
+  func emptyLanes(lanes: Int, clipsPerLane: Int, steps: Int) throws {
     var store = SyntheticStore()
     store.clips[.train] = 11
     try store.write(folder / "store")
     var configuration = Self.configuration
-    configuration.training.lanes = 16
+    configuration.training.lanes = lanes
+    configuration.training.clipsPerLane = clipsPerLane
     let one = run("one", configuration)
-    #expect(try complete(one).position.step == 4)
+    #expect(try complete(one).position.step == steps)
     var many = run("many", configuration)
     many.workers = 3
     _ = try complete(many)
@@ -225,7 +245,7 @@ import Training
     try SyntheticStore().write(folder / "store")
     var configuration = Self.hasty
     configuration.training.patience = nil
-    configuration.training.epochs = 8
+    configuration.training.epochs = 12
     configuration.optimizer.schedule = .plateau
     configuration.optimizer.patience = 2
     let reference = run("whole", configuration)
@@ -235,7 +255,7 @@ import Training
 
     // within the epoch after each validation, so that every state in between is carried over
     var stopped = run("stopped", configuration)
-    for steps in stride(from: 4, to: 24, by: 3) {
+    for steps in stride(from: 4, to: 36, by: 3) {
       stopped.interruption = { $0.count("step") >= steps ? "a test" : nil }
       #expect(try stopped.run().error?.status == .interrupted)
       stopped.resumes = true

@@ -46,8 +46,8 @@ import Training
       return try wanted.reversed().map { try contribution(computer, step: $0.step, lane: $0.lane) }
     }
     #expect(inOrder == backwards.reversed())
-    // all differ, but for the lane of four clips, which has none at the last step of both epochs
-    #expect(Set(inOrder).count == inOrder.count - 1)
+    // In another epoch a lane may meet a clip alone again, and drop the same.
+    for epoch in [inOrder.prefix(15), inOrder.suffix(15)] { #expect(Set(epoch).count == 15) }
   }
 
   @Test("a split's logits do not depend on how it is handed out")
@@ -55,9 +55,9 @@ import Training
     try withComputer { computer in
       let whole = try computer.logits(.validation, 0..<10)
       #expect(whole.count == 10 * 3 && Set(whole).count > 20)
-      let parts = try [8..<10, 0..<4, 4..<8].map { try computer.logits(.validation, $0) }
+      let parts = try [7..<10, 0..<4, 4..<7].map { try computer.logits(.validation, $0) }
       #expect(parts[1] + parts[2] + parts[0] == whole)
-      #expect(try computer.logits(.validation, 0..<8) == Array(whole.prefix(24)))
+      #expect(try computer.logits(.validation, 5..<6) == Array(whole[15..<18]))
     }
   }
 

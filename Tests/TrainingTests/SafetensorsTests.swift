@@ -217,8 +217,8 @@ struct BadHeader: CustomTestStringConvertible, Sendable {
       BadHeader("{\(entry("a", "[1.0]", "[0,4]"))}", data: 4, "where ] should be"),
       BadHeader("{\(entry("a", "[01]", "[0,4]"))}", data: 4, "an integer"),
       BadHeader(
-        "{\(entry("a", "[1]", "[0,4]", type: "F16"))}", data: 2, as: .unsupported,
-        "Tutti reads F32, F64, I64"),
+        "{\(entry("a", "[1]", "[0,4]", type: "F8_E4M3"))}", data: 1, as: .unsupported,
+        "Tutti reads F16, BF16, F32, F64, I64"),
       BadHeader("{\(entry("", "[1]", "[0,4]"))}", data: 4, "printable ASCII"),
       BadHeader("{\(entry("é", "[1]", "[0,4]"))}", data: 4, "printable ASCII"),
       BadHeader("{\(entry("a\\n", "[1]", "[0,4]"))}", data: 4, "printable ASCII"),

@@ -23,7 +23,7 @@ struct TorchGolden {
 
   init(_ name: String) throws {
     struct Settings: Decodable {
-      let pool, reset, cell, recurrence: String?
+      let pool, inputNormalization, reset, gate, cell, recurrence: String?
       let poolFrames: Int?
     }
     let file = try Self.file(name)
@@ -39,7 +39,9 @@ struct TorchGolden {
         widths: .explicit(try metadata("widths", as: [Int].self)), tags: tags,
         pooling: settings.pool.flatMap(ConvolutionBlock.Pooling.init) ?? .max,
         convolutionDropout: 0, denseDropout: 0,
+        inputNormalization: settings.inputNormalization == "frame" ? .frame : .band,
         reset: settings.reset == "after" ? .after : .before,
+        gate: settings.gate.flatMap(Gate.init) ?? .sigmoid,
         cell: settings.cell.flatMap(NetworkSettings.Cell.init) ?? .gru,
         recurrence: settings.recurrence.flatMap(NetworkSettings.Recurrence.init) ?? .lastStep,
         poolFrames: settings.poolFrames))

@@ -12,7 +12,8 @@ import Training
 /// 1e-5 and 3e-6 at most; a processor with other vectors may round otherwise.
 @Suite struct TorchGoldenTests {
   static let names = [
-    "k1c2", "k2c1", "k2c2", "crnn", "crnn-reset-after", "crnn-average", "mlp", "rnn-tanh",
+    "k1c2", "k2c1", "k2c2", "crnn", "crnn-reset-after", "crnn-average", "crnn-frames", "mlp",
+    "rnn-tanh",
     "rnn-gru", "rnn-lstm", "rnn-gru-every-step", "rnn-output-to-hidden",
   ]
 
@@ -123,22 +124,25 @@ import Training
 
   @Test(
     "losses and their gradients, for large logits too",
-    arguments: ["binary", "binaryLarge", "softmax", "softmaxLarge"])
+    arguments: [
+      "binary", "binaryLarge", "softmax", "softmaxLarge", "weighted", "weightedLarge",
+    ])
   func losses(name: String) throws {
     let file = try TorchGolden.file("losses")
     func tensor(_ what: String) throws -> Tensor {
       let shape = try #require(file.tensor("\(name).\(what)")).shape
       return Tensor(try file.read("\(name).\(what)"), shape: Shape(shape))
     }
-    let kind: Loss.Kind = name.hasPrefix("binary") ? .binary : .softmax
+    let kind: Loss.Kind = name.hasPrefix("softmax") ? .softmax : .binary
+    let weights = name.hasPrefix("weighted") ? try tensor("positiveWeights").values : []
     let (logits, labels) = (try tensor("logits"), try tensor("labels"))
     let gradient = Tensor(shape: logits.shape)
-    let loss = Loss(kind).share(
+    let loss = Loss(kind, positiveWeights: weights).share(
       logits: logits, labels: labels, gradient: gradient, clipsInStep: logits.shape[0])
     expectNear([loss], try tensor("loss").values, within: 2e-7, "loss")
     expectNear(gradient.values, try tensor("gradient").values, within: 1e-6, "gradient")
 
-    let bits = Loss(kind, bits: true).share(
+    let bits = Loss(kind, bits: true, positiveWeights: weights).share(
       logits: logits, labels: labels, gradient: gradient, clipsInStep: logits.shape[0])
     expectNear([bits], try tensor("loss").values.map { $0 / Float(log(2.0)) }, within: 3e-7, "bits")
     expectNear(

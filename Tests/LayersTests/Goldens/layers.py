@@ -41,6 +41,18 @@ class BandNormalization(nn.BatchNorm1d):
         return super().forward(x.squeeze(1)).unsqueeze(1)
 
 
+class FrameNormalization(nn.BatchNorm1d):
+    """Batch normalization of [N, 1, F, T] per frame, over clips and bands."""
+
+    def forward(self, x):
+        return super().forward(x.squeeze(1).transpose(1, 2)).transpose(1, 2).unsqueeze(1)
+
+
+def hard_sigmoid(x):
+    """Keras's, not PyTorch's, whose slope is 1/6."""
+    return torch.clamp(0.2 * x + 0.5, 0, 1)
+
+
 class Recurrent(nn.Module):
     """A recurrent layer with one bias per gate. A cell says how a state follows from the last."""
 
@@ -81,15 +93,22 @@ class GRUResetBefore(Recurrent):
     """
 
     gates = 3
+    squash = staticmethod(torch.sigmoid)
 
     def cell(self, x, h):
         x_r, x_z, x_n = x.chunk(3, 1)
         u_r, u_z, u_n = self.weight_hh_l0.chunk(3)
-        r = torch.sigmoid(x_r + h @ u_r.T)
-        z = torch.sigmoid(x_z + h @ u_z.T)
+        r = self.squash(x_r + h @ u_r.T)
+        z = self.squash(x_z + h @ u_z.T)
         n = torch.tanh(x_n + (r * h) @ u_n.T)
         h = (1 - z) * n + z * h
         return h, h
+
+
+class HardGRU(GRUResetBefore):
+    """The same with hard sigmoids for r and z."""
+
+    squash = staticmethod(hard_sigmoid)
 
 
 class GRUResetAfter(nn.GRU):
@@ -139,6 +158,8 @@ class OutputToHidden(nn.Module):
         return torch.stack(outputs, 1)
 
 
-def recurrent(cell, inputs, hidden, reset="before"):
-    gru = {"before": GRUResetBefore, "after": GRUResetAfter}[reset]
+def recurrent(cell, inputs, hidden, reset="before", gate="sigmoid"):
+    gru = {
+        ("before", "sigmoid"): GRUResetBefore, ("after", "sigmoid"): GRUResetAfter,
+        ("before", "hardSigmoid"): HardGRU}[reset, gate]
     return {"tanh": Tanh, "gru": gru, "lstm": LSTM}[cell](inputs, hidden)

@@ -111,6 +111,16 @@ def cases():
         "output-to-hidden": (
             "tanh cells fed by the last output, outputs of the dense readout at every step",
             Readout(7, 5, 3), (3, 9, 7), {"cell": "tanh", "recurrence": "outputToHidden"}),
+        "frame-norm-training": (
+            "batch normalization of the network's input per frame by the batch's statistics",
+            layers.FrameNormalization(11), (3, 1, 7, 11), {"training": True}),
+        "frame-norm-evaluation": (
+            "batch normalization of the network's input per frame by the running statistics",
+            layers.FrameNormalization(11), (3, 1, 7, 11), {"training": False}),
+        "gru-hard-sigmoid": (
+            "gated units with hard sigmoids, reset gate before the recurrent product",
+            layers.HardGRU(7, 5), (3, 9, 7),
+            {"cell": "gru", "reset": "before", "gate": "hardSigmoid"}),
     }
 
 

@@ -77,22 +77,32 @@ class K2C2(Convolutional):
 
 
 class CRNN(Convolutional):
-    """Normalized bands, time zero-padded to 1440, blocks, 15 steps into two GRU layers."""
+    """Normalized bands, time zero-padded to 1440, blocks, 15 steps into two GRU layers.
+
+    With `inputNormalization` frame, time is padded first and each frame normalized.
+    """
 
     kernels = 4 * [(3, 3)]
     pools = [(2, 2), (3, 3), (4, 4), (4, 4)]
 
-    def __init__(self, widths, tags, pool="max", reset="before"):
+    def __init__(
+        self, widths, tags, pool="max", reset="before", inputNormalization="band", gate="sigmoid"
+    ):
         super().__init__()
         *convolutions, first, second = widths
-        self.bn0 = layers.BandNormalization(BANDS)
+        frames = inputNormalization == "frame"
+        self.bn0 = layers.FrameNormalization(1440) if frames else layers.BandNormalization(BANDS)
         self.add_blocks(convolutions, pool)
-        self.gru1 = layers.recurrent("gru", convolutions[-1], first, reset)
-        self.gru2 = layers.recurrent("gru", first, second, reset)
+        self.gru1 = layers.recurrent("gru", convolutions[-1], first, reset, gate)
+        self.gru2 = layers.recurrent("gru", first, second, reset, gate)
         self.output = nn.Linear(second, tags)
 
     def forward(self, x):
-        x = F.pad(self.bn0(x), (37, 37))
+        padding = (37, 37)
+        if isinstance(self.bn0, layers.FrameNormalization):
+            x = self.bn0(F.pad(x, padding))
+        else:
+            x = F.pad(self.bn0(x), padding)
         steps = self.blocks(x).squeeze(2).transpose(1, 2)  # [N, C, 1, 15] to [N, 15, C]
         return self.output(self.gru2(self.gru1(steps))[:, -1])
 
