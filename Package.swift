@@ -19,6 +19,7 @@ let package = Package(
     .executable(name: "worker", targets: ["worker"]),
     .executable(name: "tutti", targets: ["tutti"]),
     .executable(name: "bench", targets: ["bench"]),
+    .executable(name: "fuzz", targets: ["fuzz"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -26,6 +27,7 @@ let package = Package(
   ],
   targets: [
     // C libraries, as Debian packages them
+    .systemLibrary(name: "CLibFuzzer"),
     .systemLibrary(name: "COpenBLAS", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "CFFTW", providers: [.apt(["libfftw3-dev"])]),
     .systemLibrary(name: "CSndfile", providers: [.apt(["libsndfile1-dev"])]),
@@ -75,6 +77,8 @@ let package = Package(
         "Models", "Kernels", "Audio", "Dataset",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
+    .executableTarget(
+      name: "fuzz", dependencies: ["Training", "Cluster", "Dataset", "CLibFuzzer", "CXXHash"]),
 
     .testTarget(name: "KernelsTests", dependencies: ["Kernels"]),
     .testTarget(
@@ -84,6 +88,7 @@ let package = Package(
     .testTarget(
       name: "DatasetTests", dependencies: ["Dataset"], exclude: ["ImporterFixtures"]),
     .testTarget(name: "ClusterTests", dependencies: ["Cluster"]),
+    .testTarget(name: "FuzzTests", dependencies: ["fuzz"]),
     .testTarget(name: "SynthesisTests", dependencies: ["Synthesis", "Audio"]),
     .testTarget(
       name: "TrainingTests",

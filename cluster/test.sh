@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change lands: installs, checks the format, builds without warnings
-# and with honest arrows between modules, runs all tests (in release: the kernels are hopeless in debug).
+# and with honest arrows between modules, runs all tests (in release: the kernels are hopeless in debug)
+# and, unless told to run only some of them, attacks the readers for a few seconds each.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . cluster/setup.sh
@@ -16,3 +17,5 @@ if grep -E '(^|[[:space:]])warning: ' "$log"; then
 fi
 
 swift test -c release --skip-build --disable-xctest "$@"
+
+[ $# -gt 0 ] || cluster/fuzz --brief

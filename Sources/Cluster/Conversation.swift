@@ -3,7 +3,7 @@
 ///
 /// Memory for a peer: one vector being put together, of the agreed largest size at most, and the
 /// backlog that its endpoint allows.
-final class Conversation {
+package final class Conversation {
   let peer: PeerID
   /// Elements in the largest vector that this peer may send.
   var largestVector: Int
@@ -11,7 +11,7 @@ final class Conversation {
   /// The run and term that frames must belong to; nil until the coordinator's first frame tells.
   private(set) var session: Session?
 
-  init(
+  package init(
     with peer: PeerID, settings: EndpointSettings, session: Session?
   ) {
     self.peer = peer
@@ -38,7 +38,7 @@ final class Conversation {
   /// Takes one frame.
   ///
   /// - Returns: the message that it completes, or nil if more chunks are to come
-  func receive(_ frame: RawSpan) throws(Defect) -> Parcel? {
+  package func receive(_ frame: RawSpan) throws(Defect) -> Parcel? {
     let header = try FrameHeader(decoding: frame)
     lastHeard = .now
     try accept(header)
@@ -153,7 +153,7 @@ final class Conversation {
 }
 
 /// One life of a coordinator: a run, and which of its terms. Frames of any other are refused.
-struct Session: Equatable, Sendable {
+package struct Session: Equatable, Sendable {
   let run: RunID
   let term: UInt32
 }

@@ -174,7 +174,7 @@ package final class Store: Sendable {
     }
   }
 
-  static func blockChecksum(_ featureChecksums: [UInt64]) -> String {
+  package static func blockChecksum(_ featureChecksums: [UInt64]) -> String {
     featureChecksums.map(\.littleEndian).withUnsafeBytes { hexadecimal(checksum($0)) }
   }
 

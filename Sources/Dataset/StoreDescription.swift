@@ -46,6 +46,10 @@ package struct StoreDescription: Codable, Sendable, Equatable {
     package let clips: Int
     /// XXH3 over the checksums of the block's clips, in hexadecimal.
     let checksum: String
+
+    package init(clips: Int, checksum: String) {
+      (self.clips, self.checksum) = (clips, checksum)
+    }
   }
 
   static let format = "tutti store"
@@ -69,7 +73,7 @@ package struct StoreDescription: Codable, Sendable, Equatable {
   /// Paths, blocks and the order of computation do not enter.
   package let fingerprint: String
 
-  init(
+  package init(
     bands: Int, frames: Int, settings: [FeatureSetting], tags: [Tag], clips: SplitCounts,
     blocks: [Block], textBytes: Int, contentDigest: String
   ) {
@@ -122,7 +126,7 @@ package struct StoreDescription: Codable, Sendable, Equatable {
 }
 
 extension StoreDescription {
-  func json() throws -> Data {
+  package func json() throws -> Data {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     return try encoder.encode(self) + Data("\n".utf8)
@@ -170,6 +174,11 @@ extension StoreDescription {
     else { return "a size is out of range" }
     guard blocks.reduce(0, { $0 + $1.clips }) == clips.total else {
       return "the blocks do not hold \(clips.total) clips"
+    }
+    for tag in tags {
+      guard Split.allCases.allSatisfy({ (0...clips[$0]).contains(tag.counts[$0]) }) else {
+        return "the tag \(quoted(tag.name)) has more clips than there are"
+      }
     }
     guard settings.digest == settingsDigest else { return "the settings do not match their digest" }
     let expected = Self.fingerprint(

@@ -33,29 +33,46 @@ extension ClipTable {
         .damaged, attempt: "verify the store", path: url.path,
         detail: "\(detail); copy the store again or prepare anew")
     }
-    let entries = try (0..<description.clips.total).map { try entry($0) }
-    guard Self.contentDigest(of: entries) == description.contentDigest else {
-      throw mismatch("its clips are not those of the fingerprint")
-    }
-    for (k, tag) in description.tags.enumerated() {
-      for split in Split.allCases {
-        let count = entries[description.range(of: split)].count { $0.has(label: k) }
-        guard count == tag.counts[split] else {
-          throw mismatch("the tag \(quoted(tag.name)) has \(count) clips, not \(tag.counts[split])")
+    var digest = ContentDigest()
+    var counts = [StoreDescription.SplitCounts](repeating: .init(), count: description.tags.count)
+    var textBytes = 0
+    for split in Split.allCases {
+      for clip in description.range(of: split) {
+        let entry = try entry(clip)
+        digest.add(entry)
+        for k in counts.indices where entry.has(label: k) { counts[k][split] += 1 }
+        textBytes += entry.id.utf8.count + entry.path.utf8.count
+        // Records may share text, but not as much as would keep the reader busy for ever.
+        guard textBytes <= description.textBytes else {
+          throw mismatch("its clips' texts are longer than the table's")
         }
       }
+    }
+    guard digest.hexadecimal() == description.contentDigest else {
+      throw mismatch("its clips are not those of the fingerprint")
+    }
+    for (tag, count) in zip(description.tags, counts) where count != tag.counts {
+      throw mismatch("the tag \(quoted(tag.name)) has other clips than the description says")
     }
   }
 
   /// SHA-256 over every clip's id, labels and checksum of features, in order.
   static func contentDigest(of entries: [Entry]) -> String {
-    var digest = Digest("tutti clips 1")
-    for entry in entries {
+    var digest = ContentDigest()
+    for entry in entries { digest.add(entry) }
+    return digest.hexadecimal()
+  }
+
+  private struct ContentDigest {
+    private var digest = Digest("tutti clips 1")
+
+    mutating func add(_ entry: Entry) {
       digest.add(entry.id)
       digest.add(Int(bitPattern: UInt(entry.featureChecksum)))
       entry.labelWords.map(\.littleEndian).withUnsafeBytes { digest.add($0) }
     }
-    return digest.hexadecimal()
+
+    func hexadecimal() -> String { digest.hexadecimal() }
   }
 }
 

@@ -20,6 +20,11 @@ package struct Checkpoint {
     var history: [RunState.Validation]
     var lossSum: Double
     var lossSteps: Int
+
+    var isPossible: Bool {
+      position.isPossible && stopping.isPossible && learningRate.isPossible
+        && (0...position.step).contains(lossSteps)
+    }
   }
 
   package let file: SafetensorsFile
@@ -90,6 +95,10 @@ package struct Checkpoint {
     description = try ModelDescription(file, formats: [Self.format], kind: kind)
     progressText = try file.metadata("state", kind: kind)
     progress = try file.decodeMetadata("state", kind: kind)
+    guard progress.isPossible else {
+      throw CheckpointError(
+        .malformed, path: file.path, detail: "no run can be where its state says")
+    }
     storeFingerprint = try file.metadata("storeFingerprint", kind: kind)
   }
 

@@ -19,8 +19,8 @@ package struct ConfigurationError: Error, Equatable, CustomStringConvertible {
 
   init(_ code: Code, at place: String, _ detail: String) {
     self.code = code
-    self.place = place
-    self.detail = detail
+    self.place = place.inOneLine
+    self.detail = detail.inOneLine
   }
 
   package var description: String { "\(place): \(detail)" }
@@ -112,6 +112,11 @@ extension Configuration {
   static func parse(
     _ yaml: String, place: (Int) -> String
   ) throws(ConfigurationError) -> Node? {
+    if let line = lineOfReference(in: yaml) {
+      throw ConfigurationError(
+        .malformed, at: place(line),
+        "& and * name and repeat values in YAML; a configuration does without: write values out")
+    }
     do {
       return try compose(yaml: yaml)
     } catch let error as YamlError {
@@ -153,6 +158,29 @@ extension Configuration {
   }
 }
 
+/// The line of the first `&` or `*` outside of comments.
+///
+/// By references to references a few lines stand for more values than there is time to look at.
+/// A `#` after a blank begins a comment for certain as long as no quotation mark came before it;
+/// from the first one on everything counts.
+private func lineOfReference(in yaml: String) -> Int? {
+  var line = 1
+  var (isComment, isQuoted, isAfterBlank) = (false, false, true)
+  for scalar in yaml.unicodeScalars {
+    let endsLine = ["\n", "\r", "\u{85}", "\u{2028}", "\u{2029}"].contains(scalar)
+    if endsLine {
+      line += scalar == "\n" ? 1 : 0
+      isComment = false
+    } else if !isComment {
+      if scalar == "&" || scalar == "*" { return line }
+      isComment = scalar == "#" && isAfterBlank && !isQuoted
+      isQuoted = isQuoted || scalar == "\"" || scalar == "'"
+    }
+    isAfterBlank = endsLine || scalar == " " || scalar == "\t"
+  }
+  return nil
+}
+
 extension Node {
   /// A list or mapping in few words, for an error message.
   fileprivate var shortText: String {
@@ -178,8 +206,12 @@ extension YamlError {
         context.mark.line,
         "\(duplicates.sorted().joined(separator: ", ")) stands twice in one section"
       )
-    default:
-      (1, "the text is not YAML: " + "\(self)".split(separator: "\n").joined(separator: " "))
+    case .reader(let problem, let offset, _, let yaml):
+      (
+        yaml.utf8.prefix(offset ?? 0).count { $0 == UInt8(ascii: "\n") } + 1,
+        "the text is not YAML: \(problem)"
+      )
+    default: (1, "the text is not YAML: \(self)")
     }
   }
 }

@@ -17,6 +17,9 @@ package struct EarlyStopping: Codable, Equatable, Sendable {
 
   package init() {}
 
+  /// Whether validations can be counted on from here.
+  var isPossible: Bool { (0..<1 << 53).contains(validationsSinceBest) }
+
   /// Takes note of a validation; true if it is the best so far.
   ///
   /// Equal scores are not better; NaN and infinities never are. No score at all (a validation set

@@ -13,6 +13,11 @@ package struct LearningRate: Equatable, Sendable {
     package fileprivate(set) var validationsSinceBest = 0
 
     package init() {}
+
+    /// Whether validations can be counted on from here.
+    var isPossible: Bool {
+      (0..<1 << 53).contains(reductions) && (0..<1 << 53).contains(validationsSinceBest)
+    }
   }
 
   package var state: State

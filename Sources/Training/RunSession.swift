@@ -134,6 +134,13 @@ package struct RunSession {
           "\(folder) was trained on the store with fingerprint \(checkpoint.storeFingerprint), and "
             + "\(store.directory.path) has \(store.fingerprint): give --data the store of the run")
       }
+      let place = checkpoint.position.stepInEpoch
+      let steps = configuration.schedule(for: store).stepsPerEpoch
+      guard place < steps else {
+        throw CheckpointError(
+          .malformed, path: checkpoint.path,
+          detail: "it is at step \(place) of \(steps) in its epoch")
+      }
       try checkpoint.restore(state)
       for warning in try run.repairLinks(last: found.step, best: state.stopping.best?.step) {
         progress.note("warning: \(warning)")

@@ -26,6 +26,12 @@ package final class RunState {
     /// Updates made: a step that is skipped makes none.
     package var updates = 0
 
+    /// Whether a run can be here, and count on.
+    var isPossible: Bool {
+      (0..<1 << 53).contains(step)
+        && [updates, epoch, stepInEpoch].allSatisfy { (0...step).contains($0) }
+    }
+
     package mutating func advance(stepsPerEpoch: Int, updated: Bool) {
       step += 1
       stepInEpoch += 1

@@ -29,7 +29,7 @@ package struct CheckpointError: Error, Equatable, CustomStringConvertible {
   package let detail: String
 
   package init(_ code: Code, path: String, detail: String) {
-    (self.code, self.path, self.detail) = (code, path, detail)
+    (self.code, self.path, self.detail) = (code, path, detail.inOneLine)
   }
 
   package var description: String { "\(path) is \(code.rawValue): \(detail)" }

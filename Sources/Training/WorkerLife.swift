@@ -113,7 +113,8 @@ package struct WorkerLife {
     _ endpoint: WorkerEndpoint, _ hash: UInt64
   ) throws {
     guard order.stepInEpoch >= 0, order.stepInEpoch < computer.schedule.stepsPerEpoch,
-      order.epoch >= 0, order.step >= 0, order.clipsInStep > 0, !order.lanes.isEmpty,
+      (0..<Int.max).contains(order.epoch), (0..<Int.max).contains(order.step),
+      order.clipsInStep > 0, !order.lanes.isEmpty,
       order.lanes.lowerBound >= 0, order.lanes.upperBound <= computer.schedule.lanes
     else { throw Self.senseless("step \(order.stepInEpoch) of an epoch, lanes \(order.lanes)") }
     let clock = ContinuousClock()

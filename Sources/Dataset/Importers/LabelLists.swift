@@ -88,5 +88,5 @@ struct LabelLists {
 }
 
 func brokenSound(_ path: String) -> String {
-  "the published sound file \(path) is empty or broken, so the clip is left out"
+  "the published sound file \(quoted(path)) is empty or broken, so the clip is left out"
 }

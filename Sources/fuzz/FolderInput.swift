@@ -1,0 +1,48 @@
+/// A folder of named files as one input: a line of its own, then each file behind `cut`, its name and
+/// a line feed.
+struct FolderInput {
+  static let cut = "--cut--"
+
+  let head: String
+  let files: [(name: String, bytes: [UInt8])]
+
+  init(
+    _ head: String, texts: [(name: String, text: String)],
+    others: [(name: String, bytes: [UInt8])] = []
+  ) {
+    self.head = head
+    files = texts.map { ($0.name, Array($0.text.utf8)) } + others
+  }
+
+  var bytes: [UInt8] {
+    files.reduce(Array((head + "\n").utf8)) { bytes, file in
+      bytes + Array("\(Self.cut)\(file.name)\n".utf8) + file.bytes
+    }
+  }
+
+  init(_ bytes: [UInt8]) {
+    var parts = pieces(of: bytes, cutBy: Self.cut).map { part in
+      let name = part.prefix { $0 != UInt8(ascii: "\n") }
+      return (name: String(decoding: name, as: UTF8.self), bytes: part.dropFirst(name.count + 1))
+    }
+    head = parts.removeFirst().name
+    // Names that leave the folder are the attack's own, not a reader's concern.
+    files = parts.filter { !$0.name.contains { "/\0".contains($0) } && !$0.name.hasPrefix(".") }
+      .filter { (1...100).contains($0.name.utf8.count) }.map { ($0.name, Array($0.bytes)) }
+  }
+
+  func write(to scratch: Scratch) throws {
+    for (name, bytes) in files { _ = try scratch.file(name, bytes) }
+  }
+}
+
+/// The parts of an input between the places where `cut` stands; one at least.
+func pieces(of bytes: [UInt8], cutBy cut: String) -> [ArraySlice<UInt8>] {
+  var pieces: [ArraySlice<UInt8>] = []
+  var rest = bytes[...]
+  while let range = rest.firstRange(of: cut.utf8) {
+    pieces.append(rest[..<range.lowerBound])
+    rest = rest[range.upperBound...]
+  }
+  return pieces + [rest]
+}

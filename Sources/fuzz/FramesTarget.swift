@@ -1,0 +1,95 @@
+import CXXHash
+import Cluster
+
+extension Target {
+  /// What a peer sends: frames one after the other, each beginning with the magic.
+  static let frames = Target(
+    name: "frames", longest: 4096, words: [magic, magic + "\u{1}\0"],
+    seeds: {
+      let vector = (0..<300).map { Float($0) }
+      let parameters = Parcel(.parameters(Parameters(step: 1, values: vector)))
+      let chunks = stride(from: 0, to: parameters.byteCount, by: 400).map { $0..<$0 + 400 }
+      return [
+        messages.enumerated().flatMap { frame(Parcel($1), sequence: UInt64($0 + 1)) },
+        chunks.enumerated().flatMap { frame(parameters, chunk: $1, sequence: UInt64($0 + 1)) },
+      ] + messages.map { frame(Parcel($0), sequence: 1) }
+    },
+    repair: { pieces(of: $0).flatMap(sealed) },
+    read: { bytes in
+      let settings = EndpointSettings(largestVector: 1024)
+      let conversation = Conversation(
+        with: PeerID(bytes: [1, 2, 3]), settings: settings, session: nil)
+      var defect: Defect?
+      for frame in pieces(of: bytes) {
+        do throws(Defect) {
+          if let parcel = try conversation.receive(frame.span.bytes) { try check(parcel) }
+        } catch {
+          defect = error
+        }
+      }
+      if let defect { throw defect }
+    })
+
+  /// A message means the same when it is sent on; NaNs are why bytes are compared.
+  private static func check(_ parcel: Parcel) throws(Defect) {
+    let first = Parcel(try parcel.message())
+    expect(first.byteCount == parcel.byteCount, "\(parcel.subject) changed its size")
+    let second = Parcel(try first.message())
+    expect(frame(first, sequence: 1) == frame(second, sequence: 1), "\(parcel.subject)")
+  }
+
+  private static let magic = "TUTI"
+
+  private static let messages: [Message] = [
+    .hello(
+      Hello(
+        build: "1.0", host: "bassoon", processID: 4711, threads: 2, processor: "a processor",
+        more: ["note": "größer", "": ""])),
+    .welcome(Welcome(configuration: "a: 1\n", storeFingerprint: "abc", more: ["k": "v"])),
+    .refuse(reason: "no"), .ready(proofHash: .max),
+    .parameters(Parameters(step: 12, values: [1, -0.0, .infinity])),
+    .compute(Compute(step: 9, epoch: 1, stepInEpoch: 2, lanes: 3..<8, clipsInStep: 128)),
+    .partial(Partial(step: 9, node: 4..<8, values: [], parametersHash: 77)),
+    .evaluate(Evaluate(job: 3, split: "validation", clips: 100..<11_774)),
+    .scores(Scores(job: 3, clips: 0..<1, values: [0.5])),
+    .heartbeat(Progress(step: 4, done: 1, total: 16)), .drain, .bye, .error(.malformed, "what?"),
+  ]
+
+  private static func frame(
+    _ parcel: Parcel, chunk: Range<Int>? = nil, sequence: UInt64
+  ) -> [UInt8] {
+    let chunk = chunk ?? 0..<parcel.byteCount
+    let header = FrameHeader(
+      subject: parcel.subject, payloadKind: parcel.payloadKind, run: RunID(first: 7, second: 9),
+      term: 1, sequence: sequence, totalBytes: parcel.byteCount, chunkBytes: chunk.count,
+      chunkOffset: chunk.lowerBound)
+    var bytes = [UInt8](repeating: 0, count: FrameHeader.byteCount + chunk.count)
+    bytes.withUnsafeMutableBytes { frame in
+      parcel.withChunk(at: chunk.lowerBound, count: chunk.count) {
+        header.encode(chunk: $0, into: frame)
+      }
+    }
+    return bytes
+  }
+
+  /// The input cut before every magic.
+  private static func pieces(of bytes: [UInt8]) -> [[UInt8]] {
+    var starts = bytes.indices.filter { bytes[$0...].starts(with: magic.utf8) }
+    if starts.first != 0 { starts.insert(0, at: 0) }
+    return zip(starts, starts.dropFirst() + [bytes.count]).map { Array(bytes[$0..<$1]) }
+  }
+
+  /// The frame with its own length and checksum in its header.
+  private static func sealed(_ frame: [UInt8]) -> [UInt8] {
+    guard frame.count >= FrameHeader.byteCount else { return frame }
+    var frame = frame
+    frame.withUnsafeMutableBytes { bytes in
+      let payload = UnsafeRawBufferPointer(rebasing: bytes[FrameHeader.byteCount...])
+      bytes.storeBytes(of: UInt32(payload.count).littleEndian, toByteOffset: 60, as: UInt32.self)
+      let seed = XXH3_64bits(bytes.baseAddress, 80)
+      let checksum = XXH3_64bits_withSeed(payload.baseAddress, payload.count, seed)
+      bytes.storeBytes(of: checksum.littleEndian, toByteOffset: 80, as: UInt64.self)
+    }
+    return frame
+  }
+}

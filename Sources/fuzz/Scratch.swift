@@ -1,0 +1,29 @@
+import Foundation
+
+/// A folder for one input's files. It lies where `TMPDIR` says, which should be memory.
+struct Scratch {
+  let folder: URL
+
+  /// Passes a new folder to `body` and removes it afterwards.
+  static func use<Result>(_ body: (Scratch) throws -> Result) throws -> Result {
+    let template = FileManager.default.temporaryDirectory.path + "/tutti-fuzz-XXXXXX"
+    var path = Array(template.utf8CString)
+    guard mkdtemp(&path) != nil else { throw POSIXError(.init(rawValue: errno) ?? .EIO) }
+    let name = path.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+    let folder = URL(fileURLWithPath: name, isDirectory: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    return try body(Scratch(folder: folder))
+  }
+
+  /// A file with these bytes.
+  func file(_ name: String, _ bytes: [UInt8]) throws -> URL {
+    let url = folder.appendingPathComponent(name)
+    let descriptor = open(url.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { throw POSIXError(.init(rawValue: errno) ?? .EIO) }
+    defer { close(descriptor) }
+    guard write(descriptor, bytes, bytes.count) == bytes.count else {
+      throw POSIXError(.init(rawValue: errno) ?? .EIO)
+    }
+    return url
+  }
+}
