@@ -27,6 +27,57 @@ CV cv_f8 cv_fma(cv_f8 a, cv_f8 b, cv_f8 c) {
 #endif
 }
 
+// x > y or x is NaN, as a mask; mask ? a : b
+CV cv_i8 cv_exceeds(cv_f8 x, cv_f8 y) { return (x > y) | (x != x); }
+CV cv_f8 cv_select(cv_i8 mask, cv_f8 a, cv_f8 b) { return mask ? a : b; }
+CV cv_i8 cv_select_int(cv_i8 mask, cv_i8 a, cv_i8 b) { return mask ? a : b; }
+
+// Eight bytes as integers, and back.
+typedef unsigned char cv_b8 __attribute__((ext_vector_type(8), aligned(1)));
+CV cv_i8 cv_load_bytes(const unsigned char *bytes) {
+  return __builtin_convertvector(*(const cv_b8 *)bytes, cv_i8);
+}
+CV void cv_store_bytes(cv_i8 x, unsigned char *bytes) {
+  *(cv_b8 *)bytes = __builtin_convertvector(x, cv_b8);
+}
+
+// x == number ? a : 0, lane by lane
+CV cv_f8 cv_where_equal(cv_i8 x, int number, cv_f8 a) {
+  cv_i8 mask = x == (cv_i8)number;
+  return (cv_f8)(mask & (cv_i8)a);
+}
+
+// Eight rows of eight, written across: out[j * stride + i] = row i, column j.
+CV void cv_store_transposed(
+    cv_f8 r0, cv_f8 r1, cv_f8 r2, cv_f8 r3, cv_f8 r4, cv_f8 r5, cv_f8 r6, cv_f8 r7, float *out,
+    long stride) {
+  typedef float unaligned __attribute__((ext_vector_type(8), aligned(4)));
+#define LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
+#define HIGH(a, b) __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
+#define LOW2(a, b) __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
+#define HIGH2(a, b) __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
+#define LOW4(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11)
+#define HIGH4(a, b) __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15)
+  cv_f8 a0 = LOW(r0, r1), a1 = HIGH(r0, r1), a2 = LOW(r2, r3), a3 = HIGH(r2, r3);
+  cv_f8 a4 = LOW(r4, r5), a5 = HIGH(r4, r5), a6 = LOW(r6, r7), a7 = HIGH(r6, r7);
+  cv_f8 b0 = LOW2(a0, a2), b1 = HIGH2(a0, a2), b2 = LOW2(a1, a3), b3 = HIGH2(a1, a3);
+  cv_f8 b4 = LOW2(a4, a6), b5 = HIGH2(a4, a6), b6 = LOW2(a5, a7), b7 = HIGH2(a5, a7);
+  *(unaligned *)(out) = LOW4(b0, b4);
+  *(unaligned *)(out + stride) = LOW4(b1, b5);
+  *(unaligned *)(out + 2 * stride) = LOW4(b2, b6);
+  *(unaligned *)(out + 3 * stride) = LOW4(b3, b7);
+  *(unaligned *)(out + 4 * stride) = HIGH4(b0, b4);
+  *(unaligned *)(out + 5 * stride) = HIGH4(b1, b5);
+  *(unaligned *)(out + 6 * stride) = HIGH4(b2, b6);
+  *(unaligned *)(out + 7 * stride) = HIGH4(b3, b7);
+#undef LOW
+#undef HIGH
+#undef LOW2
+#undef HIGH2
+#undef LOW4
+#undef HIGH4
+}
+
 // What the kernels of this build use (Package.swift decides), and whether this processor has it.
 const char *cv_instruction_set(void);
 int cv_cpu_has_instruction_set(void);
