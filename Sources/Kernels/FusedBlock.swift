@@ -19,8 +19,6 @@ package struct FusedBlock {
   let clips: Int
   let pool: ThreadPool
 
-  static let dropped: UInt8 = 255
-
   /// - Parameters:
   ///   - poolF, poolT: at most 255 positions; what does not fill a window is left out
   ///   - averages: pool by the mean instead of the maximum
@@ -41,7 +39,7 @@ package struct FusedBlock {
     let raw: Pointer
     /// `[N, F / poolF, T / poolT, stride]`: the chosen raw values; backward, their gradients
     let pooled: Pointer
-    /// Likewise: which of its window each value is, or `dropped`
+    /// Likewise: which of its window each value is
     let choices: UnsafeMutablePointer<UInt8>
   }
 
@@ -174,7 +172,6 @@ package struct FusedBlock {
       if g.averages {
         let raw = saved.raw + (clip * g.shape.outF + row * g.poolF) * g.shape.outT * g.stride
         average(raw, g.shape.outT * g.stride, g.outT, scale, shift, into: values)
-        (saved.choices + at).update(repeating: 0, count: g.outT * g.stride)
       } else {
         activate(saved.pooled + at, g.outT, scale, shift, into: values)
       }
@@ -182,9 +179,7 @@ package struct FusedBlock {
       guard let dropout else { return }
       for c in 0..<g.channels {
         let first = ((clip * g.channels + c) * g.outF + row) * g.outT
-        dropout.apply(to: y + first, count: g.outT, firstIndex: first) {
-          saved.choices[at + $0 * g.stride + c] = Self.dropped
-        }
+        dropout.apply(to: y + first, count: g.outT, firstIndex: first)
       }
     }
   }

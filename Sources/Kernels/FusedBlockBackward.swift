@@ -23,9 +23,10 @@ extension FusedBlock {
   /// normalized, scaled and shifted map before ELU. The pooled values become scale · dz.
   ///
   /// - Parameters:
-  ///   - dy: gradient of the output; the dropped are taken as zero, the kept scaled by `keepScale`
+  ///   - dy: gradient of the output; on return, of what went into dropout
+  ///   - dropout: as in the forward pass
   package func gradientSums(
-    _ dy: Tensor, saved: Tensor, _ channels: Channels, keepScale: Float, gammaGradient: Tensor,
+    _ dy: Tensor, saved: Tensor, _ channels: Channels, dropout: Dropout?, gammaGradient: Tensor,
     betaGradient: Tensor, scratch: Tensor
   ) {
     let g = geometry
@@ -34,6 +35,12 @@ extension FusedBlock {
     let planes = dy.base
     pool.run(clips * g.outF) { unit, thread in
       let (clip, row) = (unit / g.outF, unit % g.outF)
+      if let dropout {
+        for c in 0..<g.channels {
+          let first = ((clip * g.channels + c) * g.outF + row) * g.outT
+          dropout.apply(to: planes + first, count: g.outT, firstIndex: first)
+        }
+      }
       let gradients = work.windows(thread).other
       ChannelLast.gather(
         planes + clip * g.channels * g.outF * g.outT, channels: g.channels, bands: g.outF,
@@ -44,11 +51,11 @@ extension FusedBlock {
         let (sum, products) =
           g.averages
           ? averageGradients(
-            gradients + v, saved.choices + at + v,
+            gradients + v,
             saved.raw + (clip * g.shape.outF + row * g.poolF) * g.shape.outT * g.stride + v,
-            saved.pooled + at + v, channels, v, keepScale)
+            saved.pooled + at + v, channels, v)
           : chosenGradients(
-            gradients + v, saved.choices + at + v, saved.pooled + at + v, channels, v, keepScale)
+            gradients + v, saved.pooled + at + v, channels, v)
         sum.store(sums, v)
         products.store(sums, g.stride + v)
       }
@@ -67,15 +74,14 @@ extension FusedBlock {
   /// One row of one vector of channels.
   @inline(__always)
   private func chosenGradients(
-    _ dy: Pointer, _ choices: UnsafeMutablePointer<UInt8>, _ pooled: Pointer, _ channels: Channels,
-    _ v: Int, _ keepScale: Float
+    _ dy: Pointer, _ pooled: Pointer, _ channels: Channels, _ v: Int
   ) -> (sum: Vector, products: Vector) {
     let of = OneVector(channels, v, of: geometry.channels)
     var (sum, products) = (Vector.zero, Vector.zero)
     for column in 0..<geometry.outT {
       let at = column &* geometry.stride
       let value = Vector(loading: pooled, at)
-      let dz = kept(dy, choices, at, keepScale) * of.slope(value)
+      let dz = Vector(loading: dy, at) * of.slope(value)
       sum += dz
       products = products.adding(dz, times: of.normalized(value))
       (dz * of.scale).store(pooled, at)
@@ -86,8 +92,7 @@ extension FusedBlock {
   /// One row of one vector of channels, where every value of a window has its share.
   @inline(__always)
   private func averageGradients(
-    _ dy: Pointer, _ choices: UnsafeMutablePointer<UInt8>, _ raw: Pointer, _ pooled: Pointer,
-    _ channels: Channels, _ v: Int, _ keepScale: Float
+    _ dy: Pointer, _ raw: Pointer, _ pooled: Pointer, _ channels: Channels, _ v: Int
   ) -> (sum: Vector, products: Vector) {
     let g = geometry
     let of = OneVector(channels, v, of: g.channels)
@@ -95,7 +100,7 @@ extension FusedBlock {
     var (sum, products) = (Vector.zero, Vector.zero)
     for column in 0..<g.outT {
       let at = column &* g.stride
-      let part = kept(dy, choices, at, keepScale) * share
+      let part = Vector(loading: dy, at) * share
       for i in 0..<g.poolF {
         for j in 0..<g.poolT {
           let value = Vector(
@@ -108,16 +113,6 @@ extension FusedBlock {
       (part * of.scale).store(pooled, at)
     }
     return (sum, products)
-  }
-
-  @inline(__always)
-  private func kept(
-    _ dy: Pointer, _ choices: UnsafeMutablePointer<UInt8>, _ at: Int, _ keepScale: Float
-  ) -> Vector {
-    let gradient = Vector(loading: dy, at) * splat(keepScale)
-    let dropped = cv_where_equal(
-      cv_load_bytes(choices + at), Int32(Self.dropped), gradient)
-    return gradient - dropped
   }
 
   /// Second half: the gradients of the weights and of x.

@@ -105,7 +105,7 @@ package struct ConvolutionBlock: Layer {
       shift: norm.shift)
     block.gradientSums(
       pass.outputGradient, saved: saved, normalization,
-      keepScale: dropping(pass)?.keepScale ?? 1, gammaGradient: pass.gradients[2],
+      dropout: dropping(pass), gammaGradient: pass.gradients[2],
       betaGradient: pass.gradients[3], scratch: pass.scratch)
     block.gradients(
       pass.x, weight: pass.parameters[0], saved: saved, normalization,

@@ -126,7 +126,7 @@ struct FusedCase: Sendable, CustomTestStringConvertible {
       mean: mean, inverseDeviation: inverse, scale: scale, shift: shift)
     block.gradientSums(
       Tensor(upstream, shape: output), saved: saved.tensor, known,
-      keepScale: dropout?.keepScale ?? 1, gammaGradient: dGamma, betaGradient: dBeta,
+      dropout: dropout, gammaGradient: dGamma, betaGradient: dBeta,
       scratch: spaces[3].tensor)
     block.gradients(
       x, weight: weight, saved: saved.tensor, known, gammaGradient: dGamma, betaGradient: dBeta,

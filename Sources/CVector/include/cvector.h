@@ -41,6 +41,18 @@ CV void cv_store_bytes(cv_i8 x, unsigned char *bytes) {
   *(cv_b8 *)bytes = __builtin_convertvector(x, cv_b8);
 }
 
+// Eight half words as integers.
+typedef unsigned short cv_s8 __attribute__((ext_vector_type(8), aligned(2)));
+CV cv_i8 cv_load_shorts(const unsigned short *shorts) {
+  return __builtin_convertvector(*(const cv_s8 *)shorts, cv_i8);
+}
+
+// x >= bound ? a : 0, lane by lane
+CV cv_f8 cv_where_at_least(cv_i8 x, int bound, cv_f8 a) {
+  cv_i8 mask = x >= (cv_i8)bound;
+  return (cv_f8)(mask & (cv_i8)a);
+}
+
 // x == number ? a : 0, lane by lane
 CV cv_f8 cv_where_equal(cv_i8 x, int number, cv_f8 a) {
   cv_i8 mask = x == (cv_i8)number;
@@ -76,6 +88,32 @@ CV void cv_store_transposed(
 #undef HIGH2
 #undef LOW4
 #undef HIGH4
+}
+
+// Philox4x32-10 of eight counters that differ in their first word, block, block + 1, …: the 32 words
+// in order. Four more behind them are overwritten.
+CV void cv_philox8(
+    unsigned block, unsigned c1, unsigned c2, unsigned c3, unsigned k0, unsigned k1,
+    unsigned *words) {
+  typedef unsigned u8 __attribute__((ext_vector_type(8)));
+  typedef unsigned long long u4 __attribute__((ext_vector_type(4)));
+  const u4 low = (u4)0xFFFFFFFFull;
+  u8 x0 = (u8)block + (u8){0, 1, 2, 3, 4, 5, 6, 7}, x1 = (u8)c1, x2 = (u8)c2, x3 = (u8)c3;
+  for (int round = 0; round < 10; round++) {
+    u4 even0 = ((u4)x0 & low) * (u4)0xD2511F53ull, odd0 = ((u4)x0 >> 32) * (u4)0xD2511F53ull;
+    u4 even2 = ((u4)x2 & low) * (u4)0xCD9E8D57ull, odd2 = ((u4)x2 >> 32) * (u4)0xCD9E8D57ull;
+    u8 high0 = (u8)((even0 >> 32) | (odd0 & ~low)), low0 = (u8)((even0 & low) | (odd0 << 32));
+    u8 high2 = (u8)((even2 >> 32) | (odd2 & ~low)), low2 = (u8)((even2 & low) | (odd2 << 32));
+    x0 = high2 ^ x1 ^ (u8)k0;
+    x1 = low2;
+    x2 = high0 ^ x3 ^ (u8)k1;
+    x3 = low0;
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+  cv_store_transposed(
+      (cv_f8)x0, (cv_f8)x1, (cv_f8)x2, (cv_f8)x3, (cv_f8)x0, (cv_f8)x0, (cv_f8)x0, (cv_f8)x0,
+      (float *)words, 4);
 }
 
 // What the kernels of this build use (Package.swift decides), and whether this processor has it.
