@@ -1,4 +1,3 @@
-import CVector
 import Foundation
 
 /// Convolution, batch statistics, pooling, normalization, ELU and dropout in few passes over memory.
@@ -29,6 +28,10 @@ package struct FusedBlock {
     geometry = BlockGeometry(shape, poolF: poolF, poolT: poolT, averages: averages)
     self.clips = clips
     self.pool = pool
+    let shape = geometry.shape
+    precondition(
+      shape.outF == shape.inF && shape.outT == shape.inT,
+      "FusedBlock: a kernel without padding must span all bands")
   }
 
   // MARK: Memory
@@ -99,24 +102,31 @@ package struct FusedBlock {
         + g.parts * g.convolution.gradientCount
     }
 
-    static func threadCount(_ g: BlockGeometry) -> Int {
-      g.inputCount + g.outputCount
-        + max(g.inputGradientCount, (max(g.outT, g.rows * g.columns) + 8) * g.stride)
-        + g.windowScratchCount
+    private static func otherCount(_ g: BlockGeometry) -> Int {
+      max(g.inputGradientCount, (max(g.outT, g.rows * g.columns) + 8) * g.stride)
     }
 
-    /// One thread's windows: the input, the output or its gradient, the input's gradient or a row of
-    /// pooled values, and what the convolution itself needs.
-    func windows(_ thread: Int) -> (x: Pointer, y: Pointer, other: Pointer, scratch: Pointer) {
+    static func threadCount(_ g: BlockGeometry) -> Int {
+      g.inputCount + g.outputCount + otherCount(g) + g.windowScratchCount
+    }
+
+    func windows(_ thread: Int) -> ThreadWindows {
       let g = geometry
       let x = threads + thread * Self.threadCount(g)
       let y = x + g.inputCount
       let other = y + g.outputCount
-      return (
-        x, y, other,
-        other + max(g.inputGradientCount, (max(g.outT, g.rows * g.columns) + 8) * g.stride)
-      )
+      return ThreadWindows(x: x, y: y, other: other, scratch: other + Self.otherCount(g))
     }
+  }
+
+  /// What one thread works in.
+  struct ThreadWindows {
+    /// The input with its halo; the raw map, or its gradient.
+    let x, y: Pointer
+    /// The input's gradient, or pooled values.
+    let other: Pointer
+    /// The convolution's own.
+    let scratch: Pointer
   }
 
   // MARK: Training, forward
@@ -218,288 +228,6 @@ package struct FusedBlock {
           own.other, columns, clip: clip, row: window.bands.lowerBound / g.poolF + row,
           firstColumn: first, into: y)
       }
-    }
-  }
-
-  // MARK: Windows of the raw map
-
-  func pack(_ weight: Tensor, _ work: Workspace) {
-    let g = geometry
-    let order = g.convolution.weightOrder()
-    let weight = weight.base
-    pool.run(g.convolution.outStride / 8) { vector, _ in
-      g.convolution.pack(weight, order, vector: vector, into: work.packed)
-    }
-  }
-
-  /// Computes a window of one clip's raw map into `own.y`.
-  ///
-  /// - Parameter halo: positions before and after the window that are computed too (patches only)
-  /// - Returns: floats from row to row
-  @discardableResult
-  func computeRaw(
-    _ x: Pointer, _ window: BlockGeometry.Window, _ work: Workspace,
-    _ own: (x: Pointer, y: Pointer, other: Pointer, scratch: Pointer)
-  ) -> Int {
-    let g = geometry
-    let (rows, columns) = g.computed(window)
-    let xRow = gatherInput(x, window, rows, columns, into: own.x)
-    g.convolution.forward(
-      own.x, xRow: xRow, packed: work.packed, rows: rows, columns: columns, into: own.y,
-      yRow: columns * g.stride, scratch: own.scratch)
-    return columns * g.stride
-  }
-
-  /// Lays out what `rows` × `columns` outputs from the window's first need of the input.
-  ///
-  /// - Returns: floats from row to row
-  func gatherInput(
-    _ x: Pointer, _ window: BlockGeometry.Window, _ rows: Int, _ columns: Int, into to: Pointer
-  ) -> Int {
-    let s = geometry.shape
-    let f = window.bands.lowerBound - s.padF
-    let t = window.frames.lowerBound - s.padT
-    if geometry.lowering == .patches {
-      gatherPatches(x, f..<(f + rows), t..<(t + columns), into: to)
-      return columns * geometry.convolution.inStride
-    }
-    ChannelLast.gather(
-      x, channels: s.inChannels, bands: s.inF, frames: s.inT, rows: f..<(f + rows + s.kernelF - 1),
-      columns: t..<(t + columns + s.kernelT - 1), into: to)
-    return (columns + s.kernelT - 1) * geometry.convolution.inStride
-  }
-
-  /// to[position][tap] = x[position + tap]; `rows` and `columns` are where the first tap looks.
-  private func gatherPatches(
-    _ x: Pointer, _ rows: Range<Int>, _ columns: Range<Int>, into to: Pointer
-  ) {
-    let s = geometry.shape
-    let taps = s.kernelF * s.kernelT
-    for row in rows {
-      let line = to + (row - rows.lowerBound) * columns.count * taps
-      for kf in 0..<s.kernelF {
-        let band = row + kf
-        for kt in 0..<s.kernelT {
-          let inside = (columns.lowerBound + kt..<columns.upperBound + kt)
-            .clamped(to: 0..<(band >= 0 && band < s.inF ? s.inT : 0))
-          let at = line + kf * s.kernelT + kt
-          let first = columns.lowerBound + kt
-          var place = 0
-          let start = inside.isEmpty ? columns.count : inside.lowerBound - first
-          while place < start {
-            at[place &* taps] = 0
-            place &+= 1
-          }
-          if !inside.isEmpty {
-            let from = x + band * s.inT + first
-            let end = inside.upperBound - first
-            while place < end {
-              at[place &* taps] = from[place]
-              place &+= 1
-            }
-          }
-          while place < columns.count {
-            at[place &* taps] = 0
-            place &+= 1
-          }
-        }
-      }
-    }
-  }
-
-  private func keep(
-    _ y: Pointer, _ rowStride: Int, _ window: BlockGeometry.Window, into raw: Pointer
-  ) {
-    let g = geometry
-    for (row, band) in window.bands.enumerated() {
-      memcpy(
-        raw + (band * g.shape.outT + window.frames.lowerBound) * g.stride, y + row * rowStride,
-        window.frames.count * g.stride * MemoryLayout<Float>.stride)
-    }
-  }
-
-  // MARK: Statistics
-
-  /// A window's means, then the sums of squared differences from them.
-  private func sum(
-    _ y: Pointer, _ rowStride: Int, _ window: BlockGeometry.Window, into sums: Pointer
-  ) {
-    let g = geometry
-    let share = splat(1 / Float(window.count))
-    for v in stride(from: 0, to: g.stride, by: 8) {
-      let mean = sumWindow(y + v, rowStride, window) { $0 } * share
-      mean.store(sums, v)
-      sumWindow(y + v, rowStride, window) { ($0 - mean) * ($0 - mean) }.store(sums, g.stride + v)
-    }
-  }
-
-  /// Four sums a row, then rows in order.
-  @inline(__always)
-  private func sumWindow(
-    _ y: Pointer, _ rowStride: Int, _ window: BlockGeometry.Window, _ f: (Vector) -> Vector
-  ) -> Vector {
-    let (rows, columns, step) = (window.bands.count, window.frames.count, geometry.stride)
-    var total = Vector.zero
-    for row in 0..<rows {
-      var at = y + row &* rowStride
-      var a = Vector.zero
-      var b = Vector.zero
-      var c = Vector.zero
-      var d = Vector.zero
-      var left = columns
-      while left >= 4 {
-        a += f(Vector(loading: at, 0))
-        b += f(Vector(loading: at, step))
-        c += f(Vector(loading: at, 2 &* step))
-        d += f(Vector(loading: at, 3 &* step))
-        at += 4 &* step
-        left &-= 4
-      }
-      while left > 0 {
-        a += f(Vector(loading: at, 0))
-        at += step
-        left &-= 1
-      }
-      total += (a + b) + (c + d)
-    }
-    return total
-  }
-
-  /// Merges the windows' statistics in their order, in double (Chan, Golub and LeVeque 1979).
-  private func combine(_ sums: Pointer, mean: Pointer, variance: Pointer) {
-    let g = geometry
-    let counts = (0..<g.windows).map { Double(g.window($0).count) }
-    for c in 0..<g.channels {
-      var (count, average, squares) = (0.0, 0.0, 0.0)
-      for unit in 0..<(clips * g.windows) {
-        let own = sums + unit * 2 * g.stride + c
-        let n = counts[unit % g.windows]
-        let difference = Double(own[0]) - average
-        let all = count + n
-        average += difference * n / all
-        squares += Double(own[g.stride]) + difference * difference * count * n / all
-        count = all
-      }
-      mean[c] = Float(average)
-      variance[c] = Float(squares / count)
-    }
-  }
-
-  // MARK: Pooling
-
-  @inline(__always) func sign(_ gamma: Pointer, _ vector: Int) -> Vector {
-    var sign = splat(1)
-    for lane in 0..<min(8, geometry.channels - vector * 8) where gamma[vector * 8 + lane] < 0 {
-      sign[lane] = -1
-    }
-    return sign
-  }
-
-  private func choose(
-    _ y: Pointer, _ rowStride: Int, _ window: BlockGeometry.Window, _ gamma: Pointer, clip: Int,
-    into pooled: Pointer, _ choices: UnsafeMutablePointer<UInt8>
-  ) {
-    let g = geometry
-    let columns = window.frames.count / g.poolT
-    for vector in 0..<(g.stride / 8) {
-      let sign = sign(gamma, vector)
-      for row in 0..<(window.bands.count / g.poolF) {
-        let line = (clip * g.outF + window.bands.lowerBound / g.poolF + row) * g.outT
-        let at = (line + window.frames.lowerBound / g.poolT) * g.stride + vector * 8
-        let bytes = choices + at
-        choose(
-          y + row * g.poolF * rowStride + vector * 8, rowStride, columns, sign, pooled + at
-        ) { column, choice in
-          cv_store_bytes(choice, bytes + column &* g.stride)
-        }
-      }
-    }
-  }
-
-  /// One row of pooled values of one vector of channels: of each window the best value times `sign`,
-  /// the first among equals; a NaN is better than anything.
-  @inline(__always)
-  private func choose(
-    _ y: Pointer, _ rowStride: Int, _ columns: Int, _ sign: Vector, _ pooled: Pointer,
-    _ chosen: (_ column: Int, _ choice: Integers) -> Void
-  ) {
-    let (poolF, poolT, step) = (geometry.poolF, geometry.poolT, geometry.stride)
-    for column in 0..<columns {
-      let first = y + column &* poolT &* step
-      var best = Vector(loading: first, 0) * sign
-      var choice = Integers.zero
-      var number: Int32 = 0
-      for i in 0..<poolF {
-        var at = first + i &* rowStride
-        for _ in 0..<poolT {
-          let value = Vector(loading: at, 0) * sign
-          let better = cv_exceeds(value, best)
-          best = cv_select(better, value, best)
-          choice = cv_select_int(better, Integers(repeating: number), choice)
-          number &+= 1
-          at += step
-        }
-      }
-      (best * sign).store(pooled, column &* step)
-      chosen(column, choice)
-    }
-  }
-
-  // MARK: Activation
-
-  private func activate(
-    _ values: Pointer, _ columns: Int, _ scale: Pointer, _ shift: Pointer, into to: Pointer
-  ) {
-    let step = geometry.stride
-    forVectors { v, n in
-      let (a, b) = (Vector(loading: scale, v, first: n), Vector(loading: shift, v, first: n))
-      for column in 0..<columns {
-        let at = column &* step &+ v
-        Mathematics.elu(b.adding(a, times: Vector(loading: values, at))).store(to, at)
-      }
-    }
-  }
-
-  /// A row of means of activations.
-  private func average(
-    _ raw: Pointer, _ rowStride: Int, _ columns: Int, _ scale: Pointer, _ shift: Pointer,
-    into to: Pointer
-  ) {
-    let g = geometry
-    let share = splat(1 / Float(g.poolF * g.poolT))
-    forVectors { v, n in
-      let (a, b) = (Vector(loading: scale, v, first: n), Vector(loading: shift, v, first: n))
-      for column in 0..<columns {
-        var sum = Vector.zero
-        for i in 0..<g.poolF {
-          for j in 0..<g.poolT {
-            let at = i &* rowStride &+ (column &* g.poolT &+ j) &* g.stride &+ v
-            sum += Mathematics.elu(b.adding(a, times: Vector(loading: raw, at)))
-          }
-        }
-        (sum * share).store(to, column &* g.stride &+ v)
-      }
-    }
-  }
-
-  /// Calls `body(first channel, channels)` for every vector of channels.
-  @inline(__always)
-  func forVectors(_ body: (_ first: Int, _ count: Int) -> Void) {
-    for v in Swift.stride(from: 0, to: geometry.channels, by: 8) {
-      body(v, min(8, geometry.channels &- v))
-    }
-  }
-
-  /// Part of a row of pooled values into its place in `[N, channels, F / poolF, T / poolT]`.
-  private func write(
-    _ values: Pointer, _ columns: Int, clip: Int, row: Int, firstColumn: Int, into y: Pointer
-  ) {
-    let g = geometry
-    forVectors { v, n in
-      let plane = clip * g.channels + v
-      ChannelLast.scatter(
-        values + v, stride: g.stride, columns, channels: n,
-        into: y + (plane * g.outF + row) * g.outT + firstColumn, step: g.outF * g.outT)
     }
   }
 }

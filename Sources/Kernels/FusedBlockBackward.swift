@@ -191,7 +191,7 @@ extension FusedBlock {
   private func gradients(
     _ window: BlockGeometry.Window, clip: Int, _ x: Pointer, _ saved: Saved, _ channels: Channels,
     _ affine: (slope: Pointer, offset: Pointer), _ work: Workspace,
-    _ own: (x: Pointer, y: Pointer, other: Pointer, scratch: Pointer), weightSums: Pointer,
+    _ own: ThreadWindows, weightSums: Pointer,
     dx: Pointer?
   ) {
     let g = geometry
