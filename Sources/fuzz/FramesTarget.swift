@@ -56,6 +56,12 @@ extension Target {
     .heartbeat(Progress(step: 4, done: 1, total: 16)), .drain, .bye, .error(.malformed, "what?"),
   ]
 
+  static func timingOfAges() -> [UInt8] {
+    let longest = [UInt8](repeating: 0xFF, count: 7) + [0x7F]
+    let parcel = Parcel(subject: Subject(kind: .timing), payload: .bytes(longest + longest))
+    return frame(parcel, sequence: 1)
+  }
+
   private static func frame(
     _ parcel: Parcel, chunk: Range<Int>? = nil, sequence: UInt64
   ) -> [UInt8] {

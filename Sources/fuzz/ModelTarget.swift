@@ -55,14 +55,14 @@ extension Target {
         }
         guard let weights = path("weights") else { return }
         let model = try TaggingModel(
-          importing: weights, configuration: try tinyConfiguration(), tags: path("tags"),
+          importing: weights, configuration: try tiny.get(), tags: path("tags"),
           map: path("map"))
         expect(model.weights.buffer.allSatisfy(\.isFinite), "weights that are not numbers")
       }
     })
 
   /// Two bands and two frames into one unit and another.
-  private static func tinyConfiguration() throws -> Configuration {
+  private static let tiny = Result {
     try Configuration(overrides: [
       "model.network=mlp", "model.widths=[1, 1]", "model.poolFrames=1", "loss.kind=binary",
       "features.sampleRateHz=8000", "features.durationSeconds=0.04", "features.windowLength=256",
@@ -71,7 +71,7 @@ extension Target {
   }
 
   private static func modelFile() throws -> [UInt8] {
-    let configuration = try tinyConfiguration()
+    let configuration = try tiny.get()
     let features = [("sampleRateHz", "8000"), ("durationSeconds", "0.04")]
     let network = try configuration.network(tags: 2, bands: 2, frames: 2)
     let weights = Storage(count: network.weightCount)
