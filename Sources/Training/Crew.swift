@@ -74,6 +74,7 @@ package final class Crew {
   ///
   /// - Throws: `TrainingError` if a worker is lost or cannot go on
   package func sum(_ position: RunState.Position, clipsInStep: Int) throws -> [Float] {
+    try requireNoInterruption()
     reduction.begin(step: position.step, parametersHash: weightsHash)
     var (elapsed, waited) = (Duration.zero, Duration.zero)
     for member in membership.ready where !member.lanes.isEmpty {
@@ -113,6 +114,7 @@ package final class Crew {
   /// Logits of all clips of a split by the weights sent last, `[clips, tags]`: each clip once, handed
   /// out a batch at a time to whoever is free.
   package func logits(_ split: Split, clips: Int, tags: Int) throws -> [Float] {
+    try requireNoInterruption()
     jobs += 1
     let (job, batch) = (jobs, 4)
     var waiting = stride(from: 0, to: clips, by: batch).map { $0..<min($0 + batch, clips) }
@@ -160,6 +162,11 @@ package final class Crew {
 
   /// Set from outside, before `endpoint.interrupt()`: why nothing more should be waited for.
   package var interruption: () -> (any Error)? = { nil }
+
+  /// Nothing is begun once there is a reason to stop, however much there is to read.
+  private func requireNoInterruption() throws {
+    if let reason = interruption() { throw reason }
+  }
 
   /// Waits for one event while the run goes on; who joins now comes too late.
   private func next(_ handle: (PeerID, Message) throws -> Void) throws {

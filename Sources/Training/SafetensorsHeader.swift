@@ -28,8 +28,10 @@ package struct CheckpointError: Error, Equatable, CustomStringConvertible {
   package let path: String
   package let detail: String
 
-  package init(_ code: Code, path: String, detail: String) {
-    (self.code, self.path, self.detail) = (code, path, detail.inOneLine)
+  /// - Parameter items: what the detail lists, each on a line of its own
+  package init(_ code: Code, path: String, detail: String, items: [String] = []) {
+    (self.code, self.path) = (code, path)
+    self.detail = detail.inOneLine + items.map { "\n  " + $0.inOneLine }.joined()
   }
 
   package var description: String { "\(path) is \(code.rawValue): \(detail)" }

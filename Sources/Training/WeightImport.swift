@@ -66,8 +66,7 @@ extension TaggingModel {
     _ problems: [String], _ code: CheckpointError.Code, _ file: SafetensorsFile, _ what: String
   ) throws(CheckpointError) {
     guard !problems.isEmpty else { return }
-    throw CheckpointError(
-      code, path: file.path, detail: what + problems.map { "\n  " + $0 }.joined())
+    throw CheckpointError(code, path: file.path, detail: what, items: problems)
   }
 
   // MARK: Tags

@@ -64,6 +64,7 @@ private let importerSeeds: [FolderInput] = [
     texts: [
       ("train_filtered.txt", "blues/blues.00000.wav\njazz/jazz.00003.wav\n"),
       ("valid_filtered.txt", "blues/blues.00011.wav\n"),
+      ("test_filtered.txt", "jazz/jazz.00012.wav\n"),
     ]),
   FolderInput(
     "magnatagatune",
