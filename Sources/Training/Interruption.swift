@@ -8,6 +8,8 @@ import Synchronization
 package final class Interruption: Sendable {
   private let received = Atomic<Int32>(0)
   private nonisolated(unsafe) var sources: [any DispatchSourceSignal] = []
+  /// A queue of its own always gets a thread; the global ones may all be busy computing.
+  private let queue = DispatchQueue(label: "signals")
 
   /// - Parameter onSignal: called on another thread for the first signal
   package init(onSignal: @escaping @Sendable () -> Void) {
@@ -15,7 +17,7 @@ package final class Interruption: Sendable {
       // Under nohup the end of the terminal is nothing to us.
       let before = signal(number, SIG_IGN)
       if number == SIGHUP && unsafeBitCast(before, to: Int.self) == 1 { continue }
-      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+      let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
       source.setEventHandler { [unowned self] in
         let first = received.compareExchange(
           expected: 0, desired: number, ordering: .sequentiallyConsistent
