@@ -19,7 +19,7 @@ extension Target {
         try input.write(to: scratch)
         guard let importer = Importers.named(input.head) else { return }
         for genres in importer.name == "fma" ? [.top, .all] : [ImportRequest.Genres.top] {
-          for policy in [DefectPolicy.skip, .strict] {
+          for policy in [DefectPolicy.skip, .refuse] {
             var request = ImportRequest(metadata: scratch.folder)
             if importer.name == "csv" {
               request.metadata = scratch.folder.appendingPathComponent("tags.csv")

@@ -93,11 +93,23 @@ extension Target {
     }
   }
 
-  /// The file with the length of its header before it; the header ends at the last brace.
+  /// The file with the length of its header before it: a JSON object and the spaces that follow.
   static func withOwnLength(_ bytes: [UInt8]) -> [UInt8] {
     let rest = bytes.dropFirst(8)
-    let end = rest.lastIndex(of: UInt8(ascii: "}")).map { $0 + 1 } ?? rest.endIndex
-    return withHeader(rest[..<end], data: rest[end...])
+    var (depth, isQuoted, isEscaped) = (0, false, false)
+    let end = rest.firstIndex { byte in
+      if isEscaped || byte == UInt8(ascii: "\\") {
+        isEscaped.toggle()
+      } else if byte == UInt8(ascii: "\"") {
+        isQuoted.toggle()
+      } else if !isQuoted {
+        depth += byte == UInt8(ascii: "{") ? 1 : byte == UInt8(ascii: "}") ? -1 : 0
+      }
+      return depth == 0 && !isQuoted
+    }
+    let json = rest[..<(end.map { $0 + 1 } ?? rest.endIndex)]
+    let spaces = rest[json.endIndex...].prefix { $0 == UInt8(ascii: " ") }
+    return withHeader(json + spaces, data: rest[spaces.endIndex...])
   }
 
   private static func withHeader(
