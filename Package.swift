@@ -78,7 +78,10 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
-      name: "fuzz", dependencies: ["Training", "Cluster", "Dataset", "CLibFuzzer", "CXXHash"]),
+      name: "fuzz",
+      dependencies: [
+        "Training", "Models", "Kernels", "Audio", "Dataset", "Cluster", "CLibFuzzer", "CXXHash",
+      ]),
 
     .testTarget(name: "KernelsTests", dependencies: ["Kernels"]),
     .testTarget(

@@ -8,9 +8,10 @@ struct FieldWriter {
 
   mutating func write(_ value: Int) { write(Int64(value)) }
 
-  /// To the nanosecond; what is negative is written as zero.
+  /// To the nanosecond; what is negative is written as zero, and what is too long as 292 years.
   mutating func write(_ duration: Duration) {
-    write(Int((max(duration, .zero) / .nanoseconds(1)).rounded()))
+    let nanoseconds = (max(duration, .zero) / .nanoseconds(1)).rounded()
+    write(Int(exactly: nanoseconds) ?? .max)
   }
 
   mutating func write(_ text: String) {

@@ -39,12 +39,12 @@ package struct ChannelNormalization {
   }
 
   /// scale = γ/√(variance + ε), shift = β − mean · scale, inverse = 1/√(variance + ε).
-  package func fold(
+  package static func fold(
     mean: Tensor, variance: Tensor, gamma: Tensor, beta: Tensor, scale: Tensor, shift: Tensor,
     inverseDeviation: Tensor
   ) {
-    for c in 0..<channels {
-      let inverse = 1 / (variance.base[c] + Self.epsilon).squareRoot()
+    for c in 0..<gamma.count {
+      let inverse = 1 / (variance.base[c] + epsilon).squareRoot()
       inverseDeviation.base[c] = inverse
       scale.base[c] = gamma.base[c] * inverse
       shift.base[c] = beta.base[c] - mean.base[c] * scale.base[c]

@@ -1,3 +1,5 @@
+import CVector
+
 /// Inverted dropout: each value is dropped with probability `rate`, the others grow by 1/(1 − rate).
 ///
 /// Whether value i is dropped is a function of the random stream and of i: 16 random bits a value,
@@ -16,36 +18,37 @@ package struct Dropout {
     keepScale = 65_536 / Float(65_536 - threshold)
   }
 
-  /// Drops or scales `count` values, the first of which has index `firstIndex` in the stream.
-  func apply(to x: Pointer, count: Int, firstIndex: Int, dropped: (Int) -> Void) {
-    forEachDraw(count: count, firstIndex: firstIndex) { i, draw in
-      if draw < threshold {
-        x[i] = 0
-        dropped(i)
-      } else {
-        x[i] *= keepScale
+  /// Drops or scales `count` values, the first of which has index `firstIndex` in the stream; on a
+  /// gradient it does what it did to the value.
+  func apply(to x: Pointer, count: Int, firstIndex: Int) {
+    var index = firstIndex
+    let end = firstIndex + count
+    while index < end {
+      // A group of the stream's words makes 64 draws.
+      let group = index >> 6
+      let stop = min((group + 1) << 6, end)
+      stream.withWords(ofGroup: group) { words in
+        let draws = UnsafeRawPointer(words).assumingMemoryBound(to: UInt16.self)
+        forVectors(stop &- index) { i in
+          kept(Vector(loading: x, index &- firstIndex &+ i), draws + (index &+ i) & 63)
+            .store(x, index &- firstIndex &+ i)
+        } ragged: { i, n in
+          for k in i..<(i &+ n) {
+            let at = index &- firstIndex &+ k
+            x[at] = draws[(index &+ k) & 63] < threshold ? 0 : x[at] * keepScale
+          }
+        }
       }
+      index = stop
     }
-  }
-
-  /// Drops or scales every value of `x`; on a gradient it does what it did to the value.
-  package func apply(to x: Tensor) {
-    apply(to: x.base, count: x.count, firstIndex: 0) { _ in }
   }
 
   @inline(__always)
-  private func forEachDraw(count: Int, firstIndex: Int, _ body: (Int, UInt32) -> Void) {
-    var i = 0
-    while i < count {
-      let index = firstIndex + i
-      let words = stream.block(index >> 3)
-      var k = index & 7
-      while k < 8 && i < count {
-        let word = words[k >> 1]
-        body(i, k & 1 == 0 ? word & 0xFFFF : word >> 16)
-        k &+= 1
-        i &+= 1
-      }
-    }
+  private func kept(_ x: Vector, _ draws: UnsafePointer<UInt16>) -> Vector {
+    cv_where_at_least(
+      cv_load_shorts(draws), Int32(truncatingIfNeeded: threshold), x * splat(keepScale))
   }
+
+  /// Drops or scales every value of `x`.
+  package func apply(to x: Tensor) { apply(to: x.base, count: x.count, firstIndex: 0) }
 }

@@ -21,7 +21,7 @@ package struct BandNormalization: Layer {
   package var parameters: [Parameter] { BatchNorm.parameters(name, features) }
   package var statistics: [Statistic] { BatchNorm.statistics(name, features) }
 
-  package func savedCount(clips: Int) -> Int { BatchNorm.savedCount(features) }
+  package func savedCount(clips: Int, trains: Bool) -> Int { BatchNorm.savedCount(features) }
 
   package func forward(_ pass: Pass) {
     let kernel = normalization(pass)

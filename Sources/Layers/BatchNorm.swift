@@ -37,17 +37,29 @@ struct BatchNorm {
   func prepare(
     _ kernel: ChannelNormalization, raw: Tensor, pass: Pass, gamma: Tensor, beta: Tensor, count: Int
   ) {
-    if pass.training != nil {
-      kernel.statistics(of: raw, clips: pass.clips, mean: mean, variance: variance)
-      let (batchMean, batchVariance) = (pass.batchStatistics[0], pass.batchStatistics[1])
-      batchMean.matrix().copy(mean.matrix())
-      batchVariance.matrix().copy(variance.matrix())
-      batchVariance.matrix().scale(Float(count) / Float(max(count - 1, 1)))
+    guard pass.training != nil else {
+      fold(mean: pass.statistics[0], variance: pass.statistics[1], gamma: gamma, beta: beta)
+      return
     }
-    kernel.fold(
-      mean: pass.training != nil ? mean : pass.statistics[0],
-      variance: pass.training != nil ? variance : pass.statistics[1], gamma: gamma, beta: beta,
-      scale: scale, shift: shift, inverseDeviation: inverseDeviation)
+    kernel.statistics(of: raw, clips: pass.clips, mean: mean, variance: variance)
+    publish(pass, count: count)
+    fold(mean: mean, variance: variance, gamma: gamma, beta: beta)
+  }
+
+  /// Leaves the batch's mean and its unbiased variance (over `count` values) in
+  /// `pass.batchStatistics`.
+  func publish(_ pass: Pass, count: Int) {
+    let (batchMean, batchVariance) = (pass.batchStatistics[0], pass.batchStatistics[1])
+    batchMean.matrix().copy(mean.matrix())
+    batchVariance.matrix().copy(variance.matrix())
+    batchVariance.matrix().scale(Float(count) / Float(max(count - 1, 1)))
+  }
+
+  /// Fills scale, shift and inverse deviation.
+  func fold(mean: Tensor, variance: Tensor, gamma: Tensor, beta: Tensor) {
+    ChannelNormalization.fold(
+      mean: mean, variance: variance, gamma: gamma, beta: beta, scale: scale, shift: shift,
+      inverseDeviation: inverseDeviation)
   }
 
   /// Writes the gradients of gamma and beta, `pass.gradients`, and into `dx` that of the input, if

@@ -48,7 +48,6 @@ package struct ConvolutionBlock: Layer {
 
   private var channels: Int { shape.outChannels }
   private var taps: Int { shape.kernelF * shape.kernelT }
-  private var windows: Int { output.count }
 
   package var parameters: [Parameter] {
     [
@@ -61,66 +60,73 @@ package struct ConvolutionBlock: Layer {
 
   package var statistics: [Statistic] { BatchNorm.statistics(normalizationName, channels) }
 
-  package func savedCount(clips: Int) -> Int {
-    BatchNorm.savedCount(channels)
-      + Cutter.count(
-        [clips * shape.outCount], [ChannelBlock.choiceCount(windows: windows, clips: clips)])
+  package func savedCount(clips: Int, trains: Bool) -> Int {
+    guard trains else { return BatchNorm.savedCount(channels) }
+    let fused = FusedBlock.savedCount(
+      shape, poolF: poolF, poolT: poolT, averages: averages, clips: clips)
+    return BatchNorm.savedCount(channels) + Cutter.count([fused])
   }
 
   package func scratchCount(clips: Int, threads: Int) -> Int {
-    Convolution.scratchCount(shape, clips: clips, threads: threads)
+    FusedBlock.scratchCount(
+      shape, poolF: poolF, poolT: poolT, averages: averages, clips: clips, threads: threads)
   }
 
   package func forward(_ pass: Pass) {
-    let (norm, raw, choices) = saved(pass)
-    Convolution(shape, pool: pass.pool).forward(
-      pass.x, weight: pass.parameters[0], bias: pass.parameters[1], into: raw,
+    let (norm, saved) = saved(pass)
+    let block = block(pass)
+    let weight = pass.parameters[0]
+    let (bias, gamma, beta) = (pass.parameters[1], pass.parameters[2], pass.parameters[3])
+    // The block works without the bias: it only shifts the mean.
+    if pass.training == nil {
+      norm.mean.matrix().difference(pass.statistics[0].matrix(), bias.matrix())
+      norm.fold(mean: norm.mean, variance: pass.statistics[1], gamma: gamma, beta: beta)
+      block.evaluate(
+        pass.x, weight: weight, scale: norm.scale, shift: norm.shift, into: pass.y,
+        scratch: pass.scratch)
+      return
+    }
+    block.convolve(
+      pass.x, weight: weight, gamma: gamma, saved: saved, mean: norm.mean, variance: norm.variance,
       scratch: pass.scratch)
-    norm.prepare(
-      ChannelNormalization(
-        channels: channels, planeCount: shape.outF * shape.outT, rowLength: shape.outT,
-        pool: pass.pool), raw: raw, pass: pass, gamma: pass.parameters[2],
-      beta: pass.parameters[3], count: pass.clips * shape.outF * shape.outT)
-    block(pass).forward(
-      raw, scale: norm.scale, shift: norm.shift, choices: choices, dropout: dropping(pass),
-      into: pass.y)
+    norm.publish(pass, count: pass.clips * shape.outF * shape.outT)
+    pass.batchStatistics[0].matrix().add(bias.matrix())
+    norm.fold(mean: norm.mean, variance: norm.variance, gamma: gamma, beta: beta)
+    block.activate(
+      saved: saved, scale: norm.scale, shift: norm.shift, dropout: dropping(pass), into: pass.y,
+      scratch: pass.scratch)
   }
 
   package func backward(_ pass: Pass) {
-    let (norm, raw, choices) = saved(pass)
+    let (norm, saved) = saved(pass)
     let block = block(pass)
-    let dy = pass.outputGradient
+    let normalization = FusedBlock.Channels(
+      mean: norm.mean, inverseDeviation: norm.inverseDeviation, scale: norm.scale,
+      shift: norm.shift)
     block.gradientSums(
-      dy, raw: raw, scale: norm.scale, shift: norm.shift, mean: norm.mean,
-      inverseDeviation: norm.inverseDeviation, choices: choices,
-      keepScale: dropping(pass)?.keepScale ?? 1, gammaGradient: pass.gradients[2],
-      betaGradient: pass.gradients[3])
-    block.rawGradient(
-      inPlaceOf: raw, dz: dy, scale: norm.scale, shift: norm.shift, mean: norm.mean,
-      inverseDeviation: norm.inverseDeviation, choices: choices,
-      gammaGradient: pass.gradients[2], betaGradient: pass.gradients[3])
-    let convolution = Convolution(shape, pool: pass.pool)
-    convolution.weightGradient(pass.x, raw, into: pass.gradients[0], scratch: pass.scratch)
+      pass.outputGradient, saved: saved, normalization,
+      dropout: dropping(pass), gammaGradient: pass.gradients[2],
+      betaGradient: pass.gradients[3], scratch: pass.scratch)
+    block.gradients(
+      pass.x, weight: pass.parameters[0], saved: saved, normalization,
+      gammaGradient: pass.gradients[2], betaGradient: pass.gradients[3], into: pass.gradients[0],
+      dx: pass.dx, scratch: pass.scratch)
     pass.gradients[1].matrix().fill(0)
-    if let dx = pass.dx {
-      convolution.inputGradient(raw, weight: pass.parameters[0], into: dx, scratch: pass.scratch)
-    }
   }
 
-  private func saved(_ pass: Pass) -> (norm: BatchNorm, raw: Tensor, choices: Tensor) {
+  private var averages: Bool { pooling == .average }
+
+  /// In evaluation nothing is saved but the normalization.
+  private func saved(_ pass: Pass) -> (norm: BatchNorm, fused: Tensor) {
     var cutter = Cutter(pass.saved)
-    let norm = cutter.take([BatchNorm.savedCount(channels)])
-    return (
-      BatchNorm(norm, channels),
-      cutter.take([pass.clips, channels, shape.outF, shape.outT]),
-      cutter.take([ChannelBlock.choiceCount(windows: windows, clips: pass.clips)])
-    )
+    let norm = BatchNorm(cutter.take([BatchNorm.savedCount(channels)]), channels)
+    let rest = savedCount(clips: pass.clips, trains: pass.training != nil)
+    return (norm, cutter.take([rest - BatchNorm.savedCount(channels)]))
   }
 
-  private func block(_ pass: Pass) -> ChannelBlock {
-    ChannelBlock(
-      channels: channels, bands: shape.outF, frames: shape.outT, poolF: poolF, poolT: poolT,
-      averages: pooling == .average, pool: pass.pool)
+  private func block(_ pass: Pass) -> FusedBlock {
+    FusedBlock(
+      shape, poolF: poolF, poolT: poolT, averages: averages, clips: pass.clips, pool: pass.pool)
   }
 
   private func dropping(_ pass: Pass) -> Dropout? {

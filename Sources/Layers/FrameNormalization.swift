@@ -30,7 +30,7 @@ package struct FrameNormalization: Layer {
   package var statistics: [Statistic] { BatchNorm.statistics(name, features) }
 
   /// Kept: the turned input.
-  package func savedCount(clips: Int) -> Int {
+  package func savedCount(clips: Int, trains: Bool) -> Int {
     BatchNorm.savedCount(features) + Cutter.count([clips * input.count])
   }
 

@@ -47,7 +47,7 @@ package struct GRU: Layer {
   }
 
   /// Kept: the gates of every step and, beside them, r ∘ h (before) or U h + c (after).
-  package func savedCount(clips: Int) -> Int {
+  package func savedCount(clips: Int, trains: Bool) -> Int {
     Cutter.count([clips, steps, 3 * hidden], [clips, steps, hidden])
   }
 

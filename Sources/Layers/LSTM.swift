@@ -37,7 +37,7 @@ package struct LSTM: Layer {
   }
 
   /// Kept: gates, cells and their tanh.
-  package func savedCount(clips: Int) -> Int {
+  package func savedCount(clips: Int, trains: Bool) -> Int {
     Cutter.count(
       [clips, steps, 4 * hidden], [clips, steps, hidden], [clips, steps, hidden])
   }

@@ -25,8 +25,8 @@ package protocol Layer: Sendable {
   /// Products summed in one clip's forward pass.
   var multiplyAdds: Int { get }
 
-  /// Floats kept from forward to backward.
-  func savedCount(clips: Int) -> Int
+  /// Floats kept from forward to backward, or used in a forward pass of evaluation.
+  func savedCount(clips: Int, trains: Bool) -> Int
   /// Floats used inside a pass, and free between passes.
   func scratchCount(clips: Int, threads: Int) -> Int
 
@@ -42,7 +42,7 @@ extension Layer {
   package var parameters: [Parameter] { [] }
   package var statistics: [Statistic] { [] }
   package var multiplyAdds: Int { 0 }
-  package func savedCount(clips: Int) -> Int { 0 }
+  package func savedCount(clips: Int, trains: Bool) -> Int { 0 }
   package func scratchCount(clips: Int, threads: Int) -> Int { 0 }
 }
 

@@ -43,7 +43,7 @@ package struct OutputRecurrence: Layer {
   }
 
   /// Kept: the hidden states.
-  package func savedCount(clips: Int) -> Int { Cutter.count([clips, steps, hidden]) }
+  package func savedCount(clips: Int, trains: Bool) -> Int { Cutter.count([clips, steps, hidden]) }
 
   package func scratchCount(clips: Int, threads: Int) -> Int {
     Cutter.count([clips, steps, hidden], [clips, steps, outputs], [clips, steps, outputs])

@@ -173,7 +173,7 @@ private struct Plan {
     let layers = network.layers
     let sizes = [network.input.count] + layers.map(\.output.count)
     let largest = clips * (sizes.max() ?? 0)
-    let saved = layers.map { $0.savedCount(clips: clips) }
+    let saved = layers.map { $0.savedCount(clips: clips, trains: trains) }
     labels = reserve(clips * network.tags)
     if trains {
       outputs = sizes.map { size in reserve(clips * size) }

@@ -27,6 +27,7 @@ package struct Finding: Sendable {
     Finding(.checkpoint, "fewer than no reductions of the learning rate") {
       try changed(.checkpoint, "reductions\\\":1", "reductions\\\":-1")
     },
+    Finding(.frames, "a time of 292 years") { Target.timingOfAges() },
     Finding(.importers, "a report that quotes control characters") {
       try changed(.importers, "6/cat", "6/\u{1B}[31m", seed: 3)
     },

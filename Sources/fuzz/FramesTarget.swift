@@ -51,9 +51,16 @@ extension Target {
     .compute(Compute(step: 9, epoch: 1, stepInEpoch: 2, lanes: 3..<8, clipsInStep: 128)),
     .partial(Partial(step: 9, node: 4..<8, values: [], parametersHash: 77)),
     .evaluate(Evaluate(job: 3, split: "validation", clips: 100..<11_774)),
+    .timing(Timing(step: 9, lanes: 0..<2, elapsed: .milliseconds(7), waited: .zero)),
     .scores(Scores(job: 3, clips: 0..<1, values: [0.5])),
     .heartbeat(Progress(step: 4, done: 1, total: 16)), .drain, .bye, .error(.malformed, "what?"),
   ]
+
+  static func timingOfAges() -> [UInt8] {
+    let longest = [UInt8](repeating: 0xFF, count: 7) + [0x7F]
+    let parcel = Parcel(subject: Subject(kind: .timing), payload: .bytes(longest + longest))
+    return frame(parcel, sequence: 1)
+  }
 
   private static func frame(
     _ parcel: Parcel, chunk: Range<Int>? = nil, sequence: UInt64

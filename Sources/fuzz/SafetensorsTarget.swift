@@ -60,13 +60,15 @@ extension Target {
             "format": "tutti checkpoint 1", "configuration": "model:\n  network: mlp\n",
             "features": #"[{"name":"hopLength","value":"256"}]"#, "storeFingerprint": "00ff",
             "state": checkpointState, "step": "7", "tags": #"["piano","slow"]"#,
+            "input": #"{"bands":96,"frames":1366}"#,
           ]
         ) { try $0.append([0.5, -1] as [Float]) },
         try safetensorsFile(
           [],
           [
             "format": "tutti checkpoint 1", "configuration": configuration.yaml, "features": "[]",
-            "storeFingerprint": "", "state": checkpointState, "tags": "[]",
+            "storeFingerprint": "", "state": checkpointState, "tags": #"["a"]"#,
+            "input": #"{"bands":1,"frames":1}"#,
           ]
         ) { _ in },
       ]
@@ -94,7 +96,7 @@ extension Target {
   }
 
   /// The file with the length of its header before it; the header ends at the last brace.
-  private static func withOwnLength(_ bytes: [UInt8]) -> [UInt8] {
+  static func withOwnLength(_ bytes: [UInt8]) -> [UInt8] {
     let rest = bytes.dropFirst(8)
     let end = rest.lastIndex(of: UInt8(ascii: "}")).map { $0 + 1 } ?? rest.endIndex
     return withHeader(rest[..<end], data: rest[end...])
@@ -122,7 +124,7 @@ private let foreignHeader =
   #"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"#
   + #""__metadata__":{"\u00e9":"\ud83c\udfb5"}}"#
 
-private let safetensorsWords = [
+let safetensorsWords = [
   "__metadata__", "checksum", "dtype", "shape", "data_offsets", "F16", "BF16", "F32", "F64", "I64",
   "[0,4]", "{}",
   "[]", "[0]", "\\u", "\\ud83c\\udfb5", "\\\"", "9223372036854775807", "4611686018427387904",

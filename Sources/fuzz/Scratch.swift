@@ -15,6 +15,12 @@ struct Scratch {
     return try body(Scratch(folder: folder))
   }
 
+  func subfolder(_ name: String) throws -> Scratch {
+    let folder = folder.appendingPathComponent(name, isDirectory: true)
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
+    return Scratch(folder: folder)
+  }
+
   /// A file with these bytes.
   func file(_ name: String, _ bytes: [UInt8]) throws -> URL {
     let url = folder.appendingPathComponent(name)

@@ -1,6 +1,8 @@
+import Audio
 import Cluster
 import Dataset
 import Foundation
+import Models
 import Training
 
 /// One reader, and what an attack on it starts from. A new one is a file and a line in `all`.
@@ -18,7 +20,8 @@ package struct Target: Sendable {
   package let read: @Sendable ([UInt8]) throws -> Void
 
   package static let all: [Target] = [
-    .tagsFile, .importers, .numPy, .safetensors, .checkpoint, .configuration, .frames, .store,
+    .tagsFile, .importers, .numPy, .safetensors, .checkpoint, .model, .weights, .configuration,
+    .frames, .preparation, .store,
   ]
 
   package static func named(_ name: String) -> Target? { all.first { $0.name == name } }
@@ -42,7 +45,8 @@ package struct Target: Sendable {
       case let error as DatasetError: error.exitCode == 65
       case let error as CheckpointError: error.code != .unreadable
       case let error as ConfigurationError: error.code != .unreadable
-      case is Defect: true
+      case let error as TrainingError: error.status == .badInput
+      case is Defect, is NetworkError, is AudioError: true
       default: false
       }
     let longestLine = "\(error)".split(separator: "\n").map(\.utf8.count).max() ?? 0

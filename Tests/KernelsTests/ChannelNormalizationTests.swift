@@ -61,11 +61,9 @@ struct ChannelNormalizationTests {
   func fold() {
     let names = (0..<4).map { Tensor.noise([5], seed: $0, in: 0.1...2) }
     let (scale, shift, inverse) = (Fenced([5]), Fenced([5]), Fenced([5]))
-    withPool { pool in
-      ChannelNormalization(channels: 5, planeCount: 1, rowLength: 1, pool: pool).fold(
-        mean: names[0], variance: names[1], gamma: names[2], beta: names[3], scale: scale.tensor,
-        shift: shift.tensor, inverseDeviation: inverse.tensor)
-    }
+    ChannelNormalization.fold(
+      mean: names[0], variance: names[1], gamma: names[2], beta: names[3], scale: scale.tensor,
+      shift: shift.tensor, inverseDeviation: inverse.tensor)
     for c in 0..<5 {
       let (m, v, gamma, beta) = (
         Double(names[0].values[c]), Double(names[1].values[c]), Double(names[2].values[c]),

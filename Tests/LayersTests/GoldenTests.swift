@@ -94,41 +94,6 @@ struct GoldenTests {
     }
   }
 
-  @Test(
-    "the convolution by itself is PyTorch's",
-    arguments: [
-      ("convolution-3x3", block((3, 5), map: (7, 11), kernel: (3, 3)).shape, 2),
-      ("convolution-1x4", block((3, 5), map: (5, 13), kernel: (1, 4)).shape, 2),
-      (
-        "convolution-96x4", block((1, 3), map: (96, 13), kernel: (96, 4), padding: .valid).shape,
-        2
-      ),
-    ])
-  func convolution(file: String, shape: ConvolutionShape, clips: Int) throws {
-    let golden = try Golden(file)
-    func operand(_ name: String, _ shape: Shape) throws -> Tensor {
-      Tensor(try #require(golden[name]), shape: shape)
-    }
-    let input: Shape = [clips, shape.inChannels, shape.inF, shape.inT]
-    let output: Shape = [clips, shape.outChannels, shape.outF, shape.outT]
-    let kernel: Shape = [shape.outChannels, shape.inChannels, shape.kernelF, shape.kernelT]
-    let (x, dy) = (try operand("input", input), try operand("upstream", output))
-    let weight = try operand("parameter.weight", kernel)
-    let bias = try operand("parameter.bias", [shape.outChannels])
-    let (y, dx, dw) = (Fenced(output), Fenced(input), Fenced(kernel))
-    withPool { pool in
-      let convolution = Convolution(shape, pool: pool)
-      let scratch = Tensor(
-        shape: [Convolution.scratchCount(shape, clips: clips, threads: pool.threads)])
-      convolution.forward(x, weight: weight, bias: bias, into: y.tensor, scratch: scratch)
-      convolution.inputGradient(dy, weight: weight, into: dx.tensor, scratch: scratch)
-      convolution.weightGradient(x, dy, into: dw.tensor, scratch: scratch)
-    }
-    try expectGolden(y, golden["output"], "output")
-    try expectGolden(dx, golden["gradient.input"], "gradient of the input")
-    try expectGolden(dw, golden["gradient.weight"], "gradient of the weight")
-  }
-
   private static func block(
     _ channels: (from: Int, to: Int), map: (f: Int, t: Int), kernel: (f: Int, t: Int),
     padding: ConvolutionShape.Padding = .same, pool: (f: Int, t: Int) = (1, 1),

@@ -38,7 +38,7 @@ final class LayerRun {
     y = Fenced(output)
     dy = Fenced(output)
     dx = training && needsInputGradient ? Fenced(input) : nil
-    saved = Fenced([layer.savedCount(clips: clips)])
+    saved = Fenced([layer.savedCount(clips: clips, trains: training)])
     scratch = Fenced([layer.scratchCount(clips: clips, threads: threads)])
     parameters = layer.parameters.map { Fenced($0.shape) }
     gradients = training ? layer.parameters.map { Fenced($0.shape) } : []

@@ -47,19 +47,9 @@ class Block(nn.Module):
 
 # name: (what it is, layer, input shape, settings)
 def cases():
-    convolution, pooling = layers.Convolution, layers.pooling
+    pooling = layers.pooling
     return {
         "dense": ("dense layer", nn.Linear(7, 5), (3, 7), {}),
-        "convolution-3x3": (
-            "3x3 convolution, same padding",
-            convolution(3, 5, (3, 3)), (2, 3, 7, 11), {"kernel": [3, 3]}),
-        "convolution-1x4": (
-            "1x4 convolution, same padding: 1 zero left, 2 right",
-            convolution(3, 5, (1, 4)), (2, 3, 5, 13), {"kernel": [1, 4]}),
-        "convolution-96x4": (
-            "96x4 convolution, valid over the bands, same padding over time",
-            convolution(1, 3, (96, 4), valid_bands=True), (2, 1, 96, 13),
-            {"kernel": [96, 4], "validBands": True}),
         "batch-norm-training": (
             "batch normalization per channel by the batch's statistics",
             nn.BatchNorm2d(5), (3, 5, 7, 11), {"training": True}),
