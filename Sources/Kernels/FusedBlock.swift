@@ -24,7 +24,7 @@ package struct FusedBlock {
   package init(
     _ shape: ConvolutionShape, poolF: Int, poolT: Int, averages: Bool, clips: Int, pool: ThreadPool
   ) {
-    precondition(poolF * poolT < 255, "FusedBlock: a pool of \(poolF) × \(poolT)")
+    precondition(poolF * poolT <= 255, "FusedBlock: a pool of \(poolF) × \(poolT)")
     geometry = BlockGeometry(shape, poolF: poolF, poolT: poolT, averages: averages)
     self.clips = clips
     self.pool = pool

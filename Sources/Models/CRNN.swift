@@ -16,7 +16,7 @@ package enum CRNN: Architecture {
     throws(NetworkError)
   {
     guard settings.input[2] <= frames else {
-      throw NetworkError("crnn pads time to \(frames) frames; the store has \(settings.input[2])")
+      throw NetworkError("crnn pads time to \(frames) frames; the clips have \(settings.input[2])")
     }
     switch settings.inputNormalization {
     case .band:

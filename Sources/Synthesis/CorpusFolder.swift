@@ -110,7 +110,7 @@ extension CorpusFolder {
 
   /// Makes the folder, and those above it, where they do not exist.
   private static func makeDirectory(_ path: String) throws(SynthesisError) {
-    let above = (path as NSString).deletingLastPathComponent
+    let above = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? ""
     if !path.isEmpty, !above.isEmpty, above != path, access(above, F_OK) != 0, errno == ENOENT {
       try makeDirectory(above)
     }

@@ -47,8 +47,8 @@ extension Configuration {
       throw TrainingError(
         .badInput,
         "the features in \(store.directory.path) were made with \(name) \(found ?? "unknown"), and "
-          + "\(setting.key) is \(setting.text(self)): give --data another store, or set "
-          + "\(setting.key) to null")
+          + "\(setting.key) is \(setting.text(self)): prepare a store with tutti prepare --set "
+          + "\(setting.key)=\(setting.text(self)), or set \(setting.key) to null")
     }
   }
 

@@ -75,7 +75,7 @@ package struct Preparation {
     progress: @escaping @Sendable (_ what: String, _ done: Int, _ total: Int) -> Void
   ) throws -> Outcome {
     try settings.validate()
-    try requireSplits()
+    try manifest.requireSplits()
     let plan = StorePlan(
       manifest: manifest, tags: tags, maker: "tutti \(Build.version)", bands: settings.melBands,
       frames: settings.frames,
@@ -193,17 +193,6 @@ package struct Preparation {
 
   // MARK: Before anything is computed
 
-  /// Says at once what the store would say after hours of computing.
-  private func requireSplits() throws {
-    for split in [Split.train, .validation]
-    where !manifest.records.contains(where: { $0.split == split }) {
-      throw TrainingError(
-        .badInput,
-        "the \(split.rawValue) split is empty; give some clips the split "
-          + split.rawValue)
-    }
-  }
-
   /// The stamps of the files of `plan.indices`.
   private func lookAtFiles(_ plan: StorePlan) throws -> [FileStamp?] {
     let indices = Array(plan.indices)
@@ -243,5 +232,19 @@ package struct Preparation {
           : ", nor \(count) \(count == 1 ? "other" : "others"): " + others.joined(separator: ", ")
             + (count > others.count ? ", …" : ""))
         + "; correct the list or --audio, or leave such clips out with --skip-bad")
+  }
+}
+
+extension Manifest {
+  /// Says at once what a store would say after hours of computing.
+  ///
+  /// - Throws: `TrainingError` if there is nothing to train on or to validate with
+  package func requireSplits() throws {
+    for split in [Split.train, .validation] where !records.contains(where: { $0.split == split }) {
+      throw TrainingError(
+        .badInput,
+        "the \(split.rawValue) split is empty; give some clips the split \(split.rawValue), or get "
+          + "the list that is missing")
+    }
   }
 }

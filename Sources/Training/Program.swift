@@ -52,6 +52,8 @@ package enum Program {
   package static func run(_ body: () throws -> Void) -> Never {
     // A reader that goes away (`tutti inspect … | head`) ends the output, not the program.
     signal(SIGPIPE, SIG_IGN)
+    // Beyond a limit on the size of files, writing fails with a reason instead.
+    signal(SIGXFSZ, SIG_IGN)
     fillStandardStreams()
     do {
       try body()

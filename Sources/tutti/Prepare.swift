@@ -1,4 +1,5 @@
 import ArgumentParser
+import Audio
 import Dataset
 import Foundation
 import Training
@@ -24,6 +25,14 @@ struct Prepare: ParsableCommand {
   @OptionGroup(title: "Data set") var importing: ImportOptions
   @Option(help: ArgumentHelp("The store to make.", valueName: "folder"))
   var out: String?
+  @Option(
+    help: ArgumentHelp("Features as this configuration asks for them.", valueName: "yaml"))
+  var config: String?
+  @Option(
+    name: .customLong("set"), parsing: .singleValue,
+    help: ArgumentHelp(
+      "A setting of the features, such as features.durationSeconds=60.", valueName: "key=value"))
+  var overrides: [String] = []
   @Option(
     help: ArgumentHelp("Prepare one part of several, such as 3/16.", valueName: "number/parts"))
   var shard: String?
@@ -52,7 +61,10 @@ struct Prepare: ParsableCommand {
       } else {
         let imported = try importing.imported()
         let report = imported.report.lines.joined(separator: "\n")
-        if importing.dryRun { return print(report) }
+        if importing.dryRun {
+          print(report)
+          return try imported.manifest.requireSplits()
+        }
         Program.say(report)
         try finish(prepare(imported, counter, interruption))
       }
@@ -67,6 +79,7 @@ struct Prepare: ParsableCommand {
   ) throws -> Preparation.Outcome {
     var preparation = Preparation(
       manifest: imported.manifest, tags: imported.tags, audio: imported.audio, store: store)
+    preparation.settings = try FeatureSettings(configuration().features)
     preparation.shard = part
     preparation.clipsPerBlock = clipsPerBlock
     preparation.strictness = importing.strict ? .strict : importing.skipBad ? .lenient : .usual
@@ -76,6 +89,11 @@ struct Prepare: ParsableCommand {
     if let threads { preparation.threads = threads }
     defer { counter.finish() }
     return try preparation.run { counter.show($0, done: $1, of: $2) }
+  }
+
+  private func configuration() throws -> Configuration {
+    guard let config else { return try Configuration(overrides: overrides) }
+    return try Configuration(path: config, overrides: overrides)
   }
 
   private func join(
@@ -105,11 +123,14 @@ struct Prepare: ParsableCommand {
   func validate() throws {
     if !join.isEmpty,
       importing.areGiven || importing.audio != nil || importing.strict || importing.skipBad
-        || importing.dryRun || shard != nil
+        || importing.dryRun || shard != nil || config != nil || !overrides.isEmpty
     {
       throw ValidationError(
-        "--join takes parts as they are: the data set, --audio, --shard, --strict, --skip-bad and "
-          + "--dry-run go with their preparation")
+        "--join takes parts as they are: the data set, --audio, --config, --set, --shard, --strict, "
+          + "--skip-bad and --dry-run go with their preparation")
+    }
+    if let other = overrides.first(where: { !$0.hasPrefix("features.") }) {
+      throw ValidationError("--set takes settings of the features here, not \(other)")
     }
     if let threads, !(1...1024).contains(threads) {
       throw ValidationError("--threads must be from 1 to 1024, not \(threads)")

@@ -10,7 +10,8 @@ struct Tag: ParsableCommand {
       Without --window and --hop a file is tagged by its middle, as in preparation. With one of them it \
       is tagged in windows from its beginning; the file's tags are the mean over its windows. What is \
       left after the last whole window gets a window of its own that ends with the file, if it is more \
-      than a tenth of a window; a shorter file is padded with silence. Silent windows have no tags and \
+      than a tenth of a window; a shorter file is padded with silence. A CRNN pads what it is \
+      shown to the length it was trained with: windows much shorter are mostly padding to it. Silent windows have no tags and \
       are not in the mean.
 
       Files that cannot be used are reported, the rest goes on, and the exit code is then 65. With \

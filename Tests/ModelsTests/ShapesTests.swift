@@ -112,7 +112,7 @@ import Testing
       ),
       (
         NetworkSettings(network: "crnn", widths: .size("0.1M"), tags: 5, input: [1, 96, 1441]),
-        "the store has 1441"
+        "the clips have 1441"
       ),
     ])
   func refusal(settings: NetworkSettings, says: String) {

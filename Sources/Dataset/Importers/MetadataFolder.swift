@@ -17,7 +17,8 @@ struct MetadataFolder {
         detail: "there is no such folder, or it may not be read; --metadata names the folder of "
           + "the data set's lists")
     }
-    self.names = names.sorted(by: utf8Precedes)
+    // What begins with a dot is some system's own (macOS leaves a ._x beside every x).
+    self.names = names.filter { !$0.hasPrefix(".") }.sorted(by: utf8Precedes)
   }
 
   /// - Throws: if several files go by that name
