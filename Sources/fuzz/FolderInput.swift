@@ -38,11 +38,17 @@ struct FolderInput {
 
 /// The parts of an input between the places where `cut` stands; one at least.
 func pieces(of bytes: [UInt8], cutBy cut: String) -> [ArraySlice<UInt8>] {
+  let cut = Array(cut.utf8)
   var pieces: [ArraySlice<UInt8>] = []
-  var rest = bytes[...]
-  while let range = rest.firstRange(of: cut.utf8) {
-    pieces.append(rest[..<range.lowerBound])
-    rest = rest[range.upperBound...]
+  var (start, place) = (0, 0)
+  while place + cut.count <= bytes.count {
+    if bytes[place] == cut[0], bytes[place..<place + cut.count] == cut[...] {
+      pieces.append(bytes[start..<place])
+      place += cut.count
+      start = place
+    } else {
+      place += 1
+    }
   }
-  return pieces + [rest]
+  return pieces + [bytes[start...]]
 }
