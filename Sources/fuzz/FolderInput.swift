@@ -26,9 +26,13 @@ struct FolderInput {
       return (name: String(decoding: name, as: UTF8.self), bytes: part.dropFirst(name.count + 1))
     }
     head = parts.removeFirst().name
-    // Names that leave the folder are the attack's own, not a reader's concern.
-    files = parts.filter { !$0.name.contains { "/\0".contains($0) } && !$0.name.hasPrefix(".") }
-      .filter { (1...100).contains($0.name.utf8.count) }.map { ($0.name, Array($0.bytes)) }
+    // Odd names of files are the file system's matter, not a reader's.
+    files = parts.filter { Self.isName($0.name) }.map { ($0.name, Array($0.bytes)) }
+  }
+
+  private static func isName(_ name: String) -> Bool {
+    (1...100).contains(name.utf8.count) && !name.hasPrefix(".")
+      && name.unicodeScalars.allSatisfy { $0 != "/" && $0.properties.generalCategory != .control }
   }
 
   func write(to scratch: Scratch) throws {
