@@ -4,7 +4,7 @@ import Kernels
 /// What tells two builds apart.
 package enum Build {
   /// Coordinator and workers must agree on it: another version may compute other bits.
-  package static let version = "0.1.0"
+  package static let version = "0.2.0"
 }
 
 extension Processor {

@@ -8,7 +8,7 @@ package enum EmbeddedDataset {
   package static let clips = 240
   package static let seed: UInt64 = 1
   /// Goes up when the tunes, the synthesis or the features change.
-  private static let edition = 1
+  private static let edition = 2
 
   /// `$XDG_CACHE_HOME/tutti` or `~/.cache/tutti`.
   package static var cache: URL {

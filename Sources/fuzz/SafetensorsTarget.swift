@@ -13,10 +13,14 @@ extension Target {
         try safetensorsFile([
           SafetensorsTensor("m", .float64, shape: [1]), SafetensorsTensor("n", .int64, shape: []),
           SafetensorsTensor("empty", shape: [0, 4]),
+          SafetensorsTensor("half", .float16, shape: [2]),
+          SafetensorsTensor("brain", .bfloat16, shape: [1]),
         ]) {
           try $0.append([Double.pi])
           try $0.append([Int64.min])
           try $0.append([Float]())
+          try $0.append([Float16(1), .infinity])
+          try $0.append([BFloat16(bitPattern: 0x3F80)])
         },
         try safetensorsFile([], ["odd": "\"\\\n\u{1}é"]) { _ in },
         // As other programs write it, without a checksum.
@@ -31,10 +35,8 @@ extension Target {
         for tensor in file.tensors {
           let count =
             switch tensor.type {
-            case .float16: try file.read(tensor.name, as: Float16.self, shape: tensor.shape).count
-            case .bfloat16: try file.read(tensor.name, as: BFloat16.self, shape: tensor.shape).count
-            case .float32: try file.read(tensor.name, as: Float.self, shape: tensor.shape).count
-            case .float64: try file.read(tensor.name, as: Double.self, shape: tensor.shape).count
+            case .float16, .bfloat16, .float32, .float64:
+              try file.floats(tensor.name, shape: tensor.shape).count
             case .int64: try file.read(tensor.name, as: Int64.self, shape: tensor.shape).count
             }
           expect(count == tensor.shape.reduce(1, *), "\(tensor): \(count) numbers")

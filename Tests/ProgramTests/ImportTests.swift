@@ -20,12 +20,17 @@ struct ImportTests {
     ] + more
   }
 
-  @Test("a network by PyTorch becomes a model file, and does not replace one")
+  @Test("a network by PyTorch becomes a model file that tags, and does not replace one")
   func pytorch() throws {
     let arguments = try arguments("--set", "model.reset=after")
     let ending = try Program.run("tutti", arguments)
     #expect(ending.code == 0, "\(ending.errors)")
     #expect(ending.output == "\(folder / "model"): crnn, 7 tags, 1004 parameters\n")
+    let tagged = try Program.run(
+      "tutti",
+      ["tag", "--model", folder / "model", try Material.get().corpus + "/clip0.wav", "--top", "7"])
+    #expect(tagged.code == 0, "\(tagged.errors)")
+    for tag in ["jazz", "Hip-Hop", "60s"] { #expect(tagged.output.contains("  \(tag)\n")) }
     let model = try Files.bytes(folder / "model")
     let again = try Program.run("tutti", arguments)
     #expect(again.code == 65)

@@ -92,7 +92,9 @@ struct PublishedModelTests {
     expectNear(found, expected, within: 2e-5, name)
   }
 
-  /// The excerpt of the author's decoder began 144 samples later, and was resampled by another program.
+  /// The excerpt of the author's decoder began 144 samples later. With that shift maps come within
+  /// 0.04 dB on average and the probabilities are the published ones, so all the difference is this
+  /// shift: half a frame.
   @Test("the sound itself, by Tutti's front end", arguments: ["cute", "dubstep"])
   func sound(clip: String) throws {
     let settings = try FeatureSettings(model.configuration.features)
