@@ -80,7 +80,8 @@ let package = Package(
     .executableTarget(
       name: "fuzz",
       dependencies: [
-        "Training", "Models", "Kernels", "Audio", "Dataset", "Cluster", "CLibFuzzer", "CXXHash",
+        "Training", "Models", "Kernels", "Audio", "Dataset", "Cluster", "CLibFuzzer", "CSodium",
+        "CXXHash",
       ]),
 
     .testTarget(name: "KernelsTests", dependencies: ["Kernels"]),
@@ -91,7 +92,7 @@ let package = Package(
     .testTarget(
       name: "DatasetTests", dependencies: ["Dataset"], exclude: ["ImporterFixtures"]),
     .testTarget(name: "ClusterTests", dependencies: ["Cluster"]),
-    .testTarget(name: "FuzzTests", dependencies: ["fuzz"]),
+    .testTarget(name: "FuzzTests", dependencies: ["fuzz", "Dataset"]),
     .testTarget(name: "SynthesisTests", dependencies: ["Synthesis", "Audio"]),
     .testTarget(
       name: "TrainingTests",

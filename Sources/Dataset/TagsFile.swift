@@ -93,10 +93,13 @@ private struct Columns {
   }
 }
 
+/// Without spaces and tabs at its ends, byte by byte: some signs (U+0600) make one character of
+/// themselves and the blank that follows.
 private func withoutBlanks(_ text: Substring) -> String {
-  func isBlank(_ character: Character) -> Bool { character == " " || character == "\t" }
-  guard let start = text.firstIndex(where: { !isBlank($0) }),
-    let last = text.lastIndex(where: { !isBlank($0) })
+  func isBlank(_ byte: UInt8) -> Bool { byte == .space || byte == .tab }
+  let bytes = text.utf8
+  guard let start = bytes.firstIndex(where: { !isBlank($0) }),
+    let last = bytes.lastIndex(where: { !isBlank($0) })
   else { return "" }
-  return String(text[start...last])
+  return String(text[start..<bytes.index(after: last)])
 }

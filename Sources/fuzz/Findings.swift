@@ -11,6 +11,9 @@ package struct Finding: Sendable {
   }
 
   package static let all: [Finding] = [
+    Finding(.tagsFile, "a blank behind a sign that makes one character of both") {
+      try changed(.tagsFile, "piano|slow", "piano\u{600} |slow")
+    },
     Finding(.configuration, "an error that quotes control characters") {
       Array("model:\n  network\u{1}: crnn\n".utf8)
     },

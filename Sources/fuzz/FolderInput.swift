@@ -26,9 +26,13 @@ struct FolderInput {
       return (name: String(decoding: name, as: UTF8.self), bytes: part.dropFirst(name.count + 1))
     }
     head = parts.removeFirst().name
-    // Names that leave the folder are the attack's own, not a reader's concern.
-    files = parts.filter { !$0.name.contains { "/\0".contains($0) } && !$0.name.hasPrefix(".") }
-      .filter { (1...100).contains($0.name.utf8.count) }.map { ($0.name, Array($0.bytes)) }
+    // Odd names of files are the file system's matter, not a reader's.
+    files = parts.filter { Self.isName($0.name) }.map { ($0.name, Array($0.bytes)) }
+  }
+
+  private static func isName(_ name: String) -> Bool {
+    (1...100).contains(name.utf8.count) && !name.hasPrefix(".")
+      && name.unicodeScalars.allSatisfy { $0 != "/" && $0.properties.generalCategory != .control }
   }
 
   func write(to scratch: Scratch) throws {
@@ -38,11 +42,17 @@ struct FolderInput {
 
 /// The parts of an input between the places where `cut` stands; one at least.
 func pieces(of bytes: [UInt8], cutBy cut: String) -> [ArraySlice<UInt8>] {
+  let cut = Array(cut.utf8)
   var pieces: [ArraySlice<UInt8>] = []
-  var rest = bytes[...]
-  while let range = rest.firstRange(of: cut.utf8) {
-    pieces.append(rest[..<range.lowerBound])
-    rest = rest[range.upperBound...]
+  var (start, place) = (0, 0)
+  while place + cut.count <= bytes.count {
+    if bytes[place] == cut[0], bytes[place..<place + cut.count] == cut[...] {
+      pieces.append(bytes[start..<place])
+      place += cut.count
+      start = place
+    } else {
+      place += 1
+    }
   }
-  return pieces + [rest]
+  return pieces + [bytes[start...]]
 }

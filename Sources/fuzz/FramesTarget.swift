@@ -14,13 +14,13 @@ extension Target {
         chunks.enumerated().flatMap { frame(parameters, chunk: $1, sequence: UInt64($0 + 1)) },
       ] + messages.map { frame(Parcel($0), sequence: 1) }
     },
-    repair: { pieces(of: $0).flatMap(sealed) },
+    repair: { frames(in: $0).flatMap(sealed) },
     read: { bytes in
       let settings = EndpointSettings(largestVector: 1024)
       let conversation = Conversation(
         with: PeerID(bytes: [1, 2, 3]), settings: settings, session: nil)
       var defect: Defect?
-      for frame in pieces(of: bytes) {
+      for frame in frames(in: bytes) where !frame.isEmpty {
         do throws(Defect) {
           if let parcel = try conversation.receive(frame.span.bytes) { try check(parcel) }
         } catch {
@@ -80,10 +80,9 @@ extension Target {
   }
 
   /// The input cut before every magic.
-  private static func pieces(of bytes: [UInt8]) -> [[UInt8]] {
-    var starts = bytes.indices.filter { bytes[$0...].starts(with: magic.utf8) }
-    if starts.first != 0 { starts.insert(0, at: 0) }
-    return zip(starts, starts.dropFirst() + [bytes.count]).map { Array(bytes[$0..<$1]) }
+  private static func frames(in bytes: [UInt8]) -> [[UInt8]] {
+    let parts = pieces(of: bytes, cutBy: magic)
+    return [Array(parts[0])] + parts.dropFirst().map { Array(magic.utf8) + $0 }
   }
 
   /// The frame with its own length and checksum in its header.

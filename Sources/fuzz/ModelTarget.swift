@@ -88,7 +88,8 @@ extension Target {
 
   /// The file as another program would write it, with the right length of its header.
   private static func withoutChecksum(_ bytes: [UInt8]) -> [UInt8] {
-    withOwnLength(bytes.replacing(Array("\"checksum\"".utf8), with: Array("\"checksun\"".utf8)))
+    let parts = pieces(of: bytes, cutBy: "\"checksum\"")
+    return withOwnLength(Array(parts.joined(separator: "\"checksun\"".utf8)))
   }
 }
 

@@ -1,19 +1,24 @@
 import Foundation
 
-/// A folder for one input's files. It lies where `TMPDIR` says, which should be memory.
+/// A folder for one input's files. It lies where `TMPDIR` says, or else in memory if there is some.
 struct Scratch {
   let folder: URL
 
   /// Passes a new folder to `body` and removes it afterwards.
   static func use<Result>(_ body: (Scratch) throws -> Result) throws -> Result {
-    let template = FileManager.default.temporaryDirectory.path + "/tutti-fuzz-XXXXXX"
-    var path = Array(template.utf8CString)
+    var path = Array((parent + "/tutti-fuzz-XXXXXX").utf8CString)
     guard mkdtemp(&path) != nil else { throw POSIXError(.init(rawValue: errno) ?? .EIO) }
     let name = path.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
     let folder = URL(fileURLWithPath: name, isDirectory: true)
     defer { try? FileManager.default.removeItem(at: folder) }
     return try body(Scratch(folder: folder))
   }
+
+  private static let parent: String = {
+    let isChosen = ProcessInfo.processInfo.environment["TMPDIR"] != nil
+    return !isChosen && access("/dev/shm", W_OK) == 0
+      ? "/dev/shm" : FileManager.default.temporaryDirectory.path
+  }()
 
   func subfolder(_ name: String) throws -> Scratch {
     let folder = folder.appendingPathComponent(name, isDirectory: true)

@@ -1,3 +1,4 @@
+import CSodium
 import CXXHash
 import Dataset
 import Foundation
@@ -85,7 +86,9 @@ struct StoreInput {
         clip, at: Self.headerBytes + clip * recordBytes, count: recordBytes,
         features: checksums[clip], text: Self.headerBytes + clips * recordBytes)
     }
-    sealed.describe(claims, checksums: checksums, recordBytes: recordBytes)
+    let digest = sealed.contentDigest(
+      clips: clips, recordBytes: recordBytes, text: Self.headerBytes + clips * recordBytes)
+    sealed.describe(claims, checksums: checksums, recordBytes: recordBytes, contentDigest: digest)
     return sealed
   }
 
@@ -111,8 +114,39 @@ struct StoreInput {
     }
   }
 
+  /// SHA-256 over every clip's id, checksum of features and labels, texts and labels after their
+  /// lengths.
+  private func contentDigest(clips: Int, recordBytes: Int, text: Int) -> String {
+    var state = crypto_hash_sha256_state()
+    crypto_hash_sha256_init(&state)
+    func add(_ bytes: some Collection<UInt8>, withLength: Bool = true) {
+      let length = withUnsafeBytes(of: Int64(bytes.count).littleEndian) { Array($0) }
+      let field = withLength ? length + bytes : Array(bytes)
+      crypto_hash_sha256_update(&state, field, UInt64(field.count))
+    }
+    add("tutti clips 1".utf8)
+    for clip in 0..<clips {
+      let record = table.dropFirst(Self.headerBytes + clip * recordBytes).prefix(recordBytes)
+      let (offset, id) = record.withUnsafeBytes {
+        (
+          $0.loadUnaligned(fromByteOffset: 16, as: UInt64.self),
+          $0.loadUnaligned(fromByteOffset: 24, as: UInt32.self)
+        )
+      }
+      let start = min(offset, UInt64(table.count - text))
+      add(String(decoding: table[(text + Int(start))...].prefix(Int(id)), as: UTF8.self).utf8)
+      add(record.dropFirst(8).prefix(8), withLength: false)
+      add(record.dropFirst(32))
+    }
+    var digest = [UInt8](repeating: 0, count: Int(crypto_hash_sha256_bytes()))
+    crypto_hash_sha256_final(&state, &digest)
+    return digest.map { $0 < 16 ? "0" + String($0, radix: 16) : String($0, radix: 16) }.joined()
+  }
+
   /// Writes the description, and the table's header that repeats it.
-  private mutating func describe(_ claims: Claims, checksums: [UInt64], recordBytes: Int) {
+  private mutating func describe(
+    _ claims: Claims, checksums: [UInt64], recordBytes: Int, contentDigest: String
+  ) {
     var rest = checksums[...]
     let blocks = claims.blocks.map { block in
       let sums = Array(rest.prefix(block.clips))
@@ -121,7 +155,8 @@ struct StoreInput {
     }
     let description = StoreDescription(
       bands: claims.bands, frames: claims.frames, settings: claims.settings, tags: claims.tags,
-      clips: claims.clips, blocks: blocks, textBytes: claims.textBytes, contentDigest: "")
+      clips: claims.clips, blocks: blocks, textBytes: claims.textBytes,
+      contentDigest: contentDigest)
     guard let json = try? description.json() else { return }
     self.description = Array(json)
     let header: [UInt64] = [

@@ -15,7 +15,7 @@ package struct Target: Sendable {
   /// Inputs that are read without an error, made by Tutti's own writers where there are some.
   package let seeds: @Sendable () throws -> [[UInt8]]
   /// Puts lengths and checksums right, which random changes seldom leave so.
-  var repair: (@Sendable ([UInt8]) -> [UInt8])?
+  package var repair: (@Sendable ([UInt8]) -> [UInt8])?
   /// Reads an input and checks what came of it; throws what the reader throws.
   package let read: @Sendable ([UInt8]) throws -> Void
 

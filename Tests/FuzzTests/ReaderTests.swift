@@ -1,3 +1,4 @@
+import Dataset
 import Testing
 import fuzz
 
@@ -20,6 +21,16 @@ import fuzz
     let target = try #require(Target.named(name))
     var mutation = try Mutation(target, seed: 1)
     for _ in 0..<2_000 { target.run(mutation.next()) }
+  }
+
+  @Test("a forged store is read, so that attacks get behind its checksums")
+  func repair() throws {
+    let store = try #require(Target.named("store"))
+    let seed = try store.seeds()[0]
+    let forged = seed.replacing(Array("piano".utf8), with: Array("flute".utf8))
+    #expect(throws: DatasetError.self) { try store.read(forged) }
+    let repair = try #require(store.repair)
+    try store.read(repair(forged))
   }
 
   @Test("what once was a finding is none any more", arguments: Finding.all.map(\.name))
