@@ -75,7 +75,8 @@ package final class Store: Sendable {
     guard let difference else { return }
     throw DatasetError(
       .settingsDiffer, attempt: "use the store's features", path: directory.path,
-      detail: "\(difference); prepare the data set with the settings of \(model), which tutti prepare --config and --set take")
+      detail: "\(difference); prepare the data set with the settings of \(model): tutti prepare "
+        + "takes them with --config and --set")
   }
 
   // MARK: Clips

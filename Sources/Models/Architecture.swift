@@ -121,7 +121,7 @@ package struct Chain {
   ) throws(NetworkError) {
     let number = layers.filter { $0 is ConvolutionBlock }.count + 1
     guard paddingF == .same || shape[1] >= kernel.f else {
-      throw NetworkError("a kernel over \(kernel.f) bands needs as many; the clips have \(shape[1])")
+      throw NetworkError("a kernel over \(kernel.f) bands needs as many; clips have \(shape[1])")
     }
     let convolution = ConvolutionShape(
       inChannels: shape[0], outChannels: channels, inF: shape[1], inT: shape[2],
