@@ -16,6 +16,11 @@ if grep -E '(^|[[:space:]])warning: ' "$log"; then
   exit 1
 fi
 
-swift test -c release --skip-build --disable-xctest "$@"
+if ! swift test -c release --skip-build --disable-xctest "$@" 2>&1 | tee "$log"; then
+  # What failed stands last, where it is seen, with the lines that say why.
+  printf '\ntest: what failed, again:\n' >&2
+  grep -A 12 -E 'recorded an issue|[Ff]atal error|error: Exited' "$log" | grep -vE '^(◇|✔|➜)' | cut -c -1000 >&2
+  exit 1
+fi
 
 [ $# -gt 0 ] || cluster/fuzz --brief

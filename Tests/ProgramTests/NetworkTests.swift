@@ -85,7 +85,7 @@ struct NetworkTests {
           try? Rubbish.allCases[said % Rubbish.allCases.count].say(at: port)
           said += 1
         }
-        let workersEnding = try worker.wait(seconds: 10)
+        let workersEnding = try worker.wait()
         #expect(workersEnding.code == 0, "\(workersEnding.errors)")
         #expect(said > 0)
       }
@@ -118,7 +118,7 @@ struct NetworkTests {
           "coordinator", material.training(run, "--bind", address, "--await", "2"))
         #expect(ending.code == 0, "\(ending.errors)")
         for worker in [first, second] {
-          let ending = try worker.wait(seconds: 10)
+          let ending = try worker.wait()
           #expect(ending.code == 0)
           #expect(ending.errors.isEmpty)
         }
@@ -138,7 +138,7 @@ struct NetworkTests {
         #expect(
           refused.lastError.contains(try fingerprint(of: store).prefix(12)), "\(refused.errors)")
       }
-      try coordinator.wait(for: "its words on that", seconds: 5) {
+      try coordinator.wait(for: "its words on that") {
         try coordinator.errors.contains("cannot go on")
           && coordinator.errors.contains(fingerprint(of: other).prefix(12))
       }
@@ -158,9 +158,9 @@ struct NetworkTests {
       try Program.start("worker", worker) { first in
         try coordinator.wait(for: "the first worker") { coordinator.errors.contains("(1 of 2)") }
         first.signal(SIGTERM)
-        let ending = try first.wait(seconds: 5)
+        let ending = try first.wait()
         #expect(ending.code == 130)
-        try coordinator.wait(for: "its words on that", seconds: 5) {
+        try coordinator.wait(for: "its words on that") {
           coordinator.errors.contains("has left the run")
         }
       }
@@ -202,7 +202,7 @@ struct NetworkTests {
       try Program.start("worker", ["--connect", address, "--data", material.store]) { worker in
         try coordinator.wait(for: "a step") { try metrics(run, "step").count >= 2 }
         coordinator.signal(SIGKILL)
-        let ending = try worker.wait(seconds: 5)
+        let ending = try worker.wait()
         #expect(ending.code == 69)
         #expect(ending.lastError.hasPrefix("worker: the coordinator at \(address) is lost"))
       }
@@ -216,11 +216,11 @@ struct NetworkTests {
       try Program.start("worker", ["--connect", address, "--data", material.store]) { worker in
         try coordinator.wait(for: "a step") { try metrics(run, "step").count >= 2 }
         worker.signal(SIGTERM)
-        let ending = try worker.wait(seconds: 5)
+        let ending = try worker.wait()
         #expect(ending.code == 130)
         #expect(ending.errors.split(separator: "\n").count == 1, "\(ending.errors)")
       }
-      let ending = try coordinator.wait(seconds: 5)
+      let ending = try coordinator.wait()
       #expect(ending.code == 69)
       #expect(ending.errors.contains("state saved after step "))
     }
@@ -228,13 +228,11 @@ struct NetworkTests {
 
   @Test("a worker without a coordinator gives up after --wait, and says where it looked")
   func nobodyThere() throws {
-    let start = ContinuousClock.now
     let ending = try Program.run(
       "worker", ["--connect", address, "--data", material.store, "--wait", "1"])
     #expect(ending.code == 69)
     #expect(ending.lastError.contains(address))
     #expect(ending.lastError.contains("nobody answered within 1"))
-    #expect(ContinuousClock.now - start < .seconds(5))
   }
 
   @Test("a worker at somebody else's port gives up")
@@ -252,7 +250,7 @@ struct NetworkTests {
     arguments: ["127.0.0.1:5700", "tcp://127.0.0.1", "tcp://127.0.0.1:99999", "tcp://:5700"])
   func malformedAddress(address: String) throws {
     let ending = try Program.run(
-      "worker", ["--connect", address, "--data", material.store], seconds: 5)
+      "worker", ["--connect", address, "--data", material.store])
     #expect(ending.code == 69)
     #expect(ending.lastError.contains(address))
     #expect(ending.lastError.contains("tcp://HOST:PORT"))
@@ -263,8 +261,7 @@ struct NetworkTests {
     let holder = PortHolder()
     let busy = "tcp://127.0.0.1:\(holder.port)"
     let ending = try Program.run(
-      "coordinator", material.training(run, "--workers", "1", "--bind", busy, "--await", "1"),
-      seconds: 10)
+      "coordinator", material.training(run, "--workers", "1", "--bind", busy, "--await", "1"))
     #expect(ending.code == 69)
     #expect(ending.lastError.contains(busy))
     #expect(ending.lastError.contains("in use"))

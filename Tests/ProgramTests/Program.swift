@@ -84,7 +84,7 @@ final class Program {
   }
 
   /// Runs a program to its end.
-  static func run(_ name: String, _ arguments: [String], seconds: Double = 60) throws -> Ending {
+  static func run(_ name: String, _ arguments: [String], seconds: Double = 300) throws -> Ending {
     try start(name, arguments) { try $0.wait(seconds: seconds) }
   }
 
@@ -98,7 +98,7 @@ final class Program {
   /// Waits for the end.
   ///
   /// - Throws: `Failure` after `seconds`
-  func wait(seconds: Double = 60) throws -> Ending {
+  func wait(seconds: Double = 300) throws -> Ending {
     try wait(for: "end", seconds: seconds, whileAlive: false) { hasEnded }
     let status = status ?? 0
     let number = status & 0x7F
@@ -111,7 +111,7 @@ final class Program {
   ///
   /// - Throws: `Failure` after `seconds`, or if the process ends before
   func wait(
-    for what: String, seconds: Double = 60, whileAlive: Bool = true, _ condition: () throws -> Bool
+    for what: String, seconds: Double = 300, whileAlive: Bool = true, _ condition: () throws -> Bool
   ) throws {
     let deadline = ContinuousClock.now + .seconds(seconds)
     while try !condition() {

@@ -42,8 +42,8 @@ struct PromiseTests {
       coordinator in
       try waitForStep(10, of: coordinator)
       coordinator.signal(SIGKILL)
-      #expect(try coordinator.wait(seconds: 10).signal == SIGKILL)
-      try coordinator.wait(for: "its workers to leave", seconds: 5, whileAlive: false) {
+      #expect(try coordinator.wait().signal == SIGKILL)
+      try coordinator.wait(for: "its workers to leave", whileAlive: false) {
         coordinator.family.isEmpty
       }
       #expect(!coordinator.errors.contains("worker: "), "\(coordinator.errors)")
@@ -59,7 +59,7 @@ struct PromiseTests {
       coordinator in
       try waitForStep(5, of: coordinator)
       coordinator.signal(signal)
-      let ending = try coordinator.wait(seconds: 10)
+      let ending = try coordinator.wait()
       #expect(ending.code == 130)
       #expect(ending.errors.contains("state saved after step "))
       #expect(ending.errors.contains("--resume \(run)"))
@@ -78,7 +78,7 @@ struct PromiseTests {
     try Program.start("coordinator", waiting) { coordinator in
       try coordinator.wait(for: "the local worker") { coordinator.errors.contains("(1 of 2)") }
       coordinator.signal(SIGINT)
-      let ending = try coordinator.wait(seconds: 5)
+      let ending = try coordinator.wait()
       #expect(ending.code == 130)
       #expect(!ending.errors.contains("worker: "), "\(ending.errors)")
     }
@@ -92,7 +92,7 @@ struct PromiseTests {
       try waitForStep(5, of: coordinator)
       let victim = try #require(coordinator.children.first)
       kill(victim, SIGKILL)
-      let ending = try coordinator.wait(seconds: 5)
+      let ending = try coordinator.wait()
       #expect(ending.code == 69)
       #expect(ending.errors.contains("state saved after step "))
       #expect(ending.lastError == "coordinator: local worker \(victim) was killed by signal 9")
@@ -176,7 +176,7 @@ struct PromiseTests {
     let training = material.training(
       run, "--workers", "1", "--set", "training.keepCheckpoints=1000", "--set",
       "training.checkpointEvery=1 step")
-    let ending = try Program.run("coordinator", training, seconds: 20)
+    let ending = try Program.run("coordinator", training)
     #expect(ending.code == 69)
     #expect(ending.lastError.contains(run))
     #expect(ending.lastError.contains("No space left on device; free some space there"))

@@ -74,7 +74,7 @@ struct RefusalTests {
   private func check(_ refusal: Refusal) throws -> TemporaryFolder {
     let folder = try TemporaryFolder()
     let place = Refusal.Place(material: try Material.get(), folder: folder)
-    let ending = try Program.run(refusal.program, try refusal.arguments(place), seconds: 20)
+    let ending = try Program.run(refusal.program, try refusal.arguments(place))
     #expect(ending.code == refusal.code, "\(ending.errors)")
     #expect(ending.output.isEmpty)
     for word in refusal.words {
