@@ -46,15 +46,13 @@ package struct Inspection {
     let network = try configuration.network(
       tags: tags, bands: 96, frames: configuration.augmentation.cropFrames ?? 1366)
     let clips = configuration.training.clipsPerLane
-    let bytes =
-      Executor.memory(network, clips: clips, trains: true, threads: 1)
-      + Evaluator.memory(network, threads: 1)
+    let bytes = LaneComputer.memory(network, clips: clips, threads: 1)
     return layers(network)
       + "weights and biases: \(network.weightsAndBiases)\n"
       + "parameters with batch normalization: \(network.parameterCount), "
       + "running statistics: \(network.weightCount - network.parameterCount)\n"
       + "multiply-adds per clip: \(network.multiplyAdds)\n"
-      + "memory of a worker, one thread: \(bytes / 1_000_000) MB with \(clips) clips a lane\n"
+      + "memory of a worker, one thread: \(MemoryBudget.text(bytes)) with \(clips) clips a lane\n"
   }
 
   private static func describe(_ model: TaggingModel) -> String {

@@ -308,7 +308,8 @@ import Training
   func memory() throws {
     let (model, _) = try smallModel()
     func tagging(_ memory: Int) throws -> Tagging {
-      try Tagging(model, path: "M", window: nil, hop: nil, threads: 8, memory: memory)
+      try Tagging(model, path: "M", window: nil, hop: nil, threads: 8,
+        memory: MemoryBudget(bytes: memory, owner: "this machine"))
     }
     #expect(try tagging(100 << 30).threads == 8)
     #expect(try tagging(100 << 30).note == nil)
@@ -316,7 +317,7 @@ import Training
     #expect((1...4).contains(few.threads))
     #expect(few.note == "\(few.threads) of 8 threads: there is no memory for more")
     let error = #expect(throws: TrainingError.self) { try tagging(1 << 20) }
-    #expect(error?.description.contains("GB of memory") == true)
+    #expect(error?.description.contains("of memory and this machine has 2 MB") == true)
   }
 
   // MARK: Maps
