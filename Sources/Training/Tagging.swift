@@ -10,8 +10,8 @@ package struct Tagging: Sendable {
   private let hearing: Hearing?
   /// Fewer than asked for where memory is short.
   package let threads: Int
-  /// What a person should know about the threads; nil if there are as many as asked for.
-  package let note: String?
+  /// What a person should know: windows that are very short, threads that are fewer than asked for.
+  package let notes: [String]
 
   /// What came of one input.
   package typealias Outcome = Result<TagProbabilities, any Error>
@@ -49,8 +49,9 @@ package struct Tagging: Sendable {
     self.model = model
     self.hearing = hearing
     threads = min(wanted, memory.bytes / tagger)
-    note =
+    let threadNote =
       threads < wanted ? "\(threads) of \(wanted) threads: there is no memory for more" : nil
+    notes = [hearing?.note, threadNote].compactMap(\.self)
   }
 
   /// Tags all inputs.

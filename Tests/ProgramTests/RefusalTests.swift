@@ -425,10 +425,10 @@ extension Refusal {
       }
       return $0.material.resuming(run, "--workers", "1")
     },
-    Refusal("preparing over a store", "tutti", 69, says: "prepared") {
-      let preparing = try $0.preparing(Self.otherList)
-      try preparing.run(as: "tutti")
-      return preparing
+    Refusal("preparing over another store", "tutti", 65, says: "prepared") {
+      try $0.preparing(Self.otherList).run(as: "tutti")
+      let list = String(decoding: Self.otherList, as: UTF8.self)
+      return try $0.preparing(Data(list.replacing("violin", with: "cello").utf8))
     },
   ]
 
