@@ -11,14 +11,14 @@ import Kernels
 package final class Crew {
   package struct Settings {
     package var build: String
-    /// The only model of processor that workers may have; nil takes any.
-    package var processor: String?
-    /// Hash of the probe's gradient as this machine computes it; nil does not ask.
+    /// This machine's processor, for words.
+    package var processor: String
+    /// Hash of the probe's gradient as this machine computes it; nil takes whoever computes another.
     package var proof: UInt64?
     /// How long to wait for workers when none is left.
     package var patience = Duration.seconds(600)
 
-    package init(build: String, processor: String? = nil, proof: UInt64? = nil) {
+    package init(build: String, processor: String, proof: UInt64?) {
       self.build = build
       self.processor = processor
       self.proof = proof
@@ -287,10 +287,6 @@ package final class Crew {
       if hello.build != settings.build {
         "this worker is build \(hello.build) and the coordinator is build \(settings.build): "
           + "install the same on both"
-      } else if let processor = settings.processor, hello.processor != processor {
-        "this worker's processor is \(hello.processor) and the coordinator's is \(processor), which may "
-          + "round differently: --allow-mixed-cpus takes it, and the result may then depend on who "
-          + "computes what"
       } else {
         nil
       }
@@ -313,10 +309,10 @@ package final class Crew {
     if let own = settings.proof, own != proof {
       return try refuse(
         member.peer, member.hello,
-        "this worker (\(member.hello.processor)) computes the probe's gradient with hash "
-          + "\(String(proof, radix: 16)) and the coordinator with \(String(own, radix: 16)): they round "
-          + "differently; --allow-mixed-cpus takes it, and the result may then depend on who computes "
-          + "what")
+        "this worker computes on \(member.hello.processor) and the coordinator on "
+          + "\(settings.processor), and they round differently (the probe's gradient has hash "
+          + "\(String(proof, radix: 16)) and \(String(own, radix: 16))): --allow-mixed-cpus takes it, and "
+          + "the result may then depend on who computes what")
     }
     guard member.state == .joining else { return }
     membership.set(.ready, for: member.peer)

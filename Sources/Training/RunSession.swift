@@ -59,8 +59,9 @@ package struct RunSession {
 
   /// The coordinator and all workers that it starts here stand beside each other.
   private func requireMemory(_ network: Models.Network) throws {
-    // Weights, two moments, a sum, and a vector on its way in and out.
-    let own = 6 * network.weightCount * MemoryLayout<Float>.stride
+    // Weights, two moments, a sum, and a vector on its way in and out; at the start the probe.
+    let own =
+      6 * network.weightCount * MemoryLayout<Float>.stride + LaneProbe.memory(network, threads: 1)
     let clips = configuration.training.clipsPerLane
     let worker = LaneComputer.memory(network, clips: clips, threads: localThreads)
     let team =
@@ -111,7 +112,8 @@ package struct RunSession {
     }
     defer { endpoint.close() }
     var settings = Crew.Settings(
-      build: Build.version, processor: allowsMixedProcessors ? nil : Processor.model)
+      build: Build.version, processor: Processor.model,
+      proof: allowsMixedProcessors ? nil : LaneProbe.hash(network, pool: ThreadPool(threads: 1)))
     settings.patience = patience
     let crew = Crew(
       endpoint, lanes: configuration.training.lanes, contributionCount: count,

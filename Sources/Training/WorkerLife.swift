@@ -132,12 +132,14 @@ package struct WorkerLife {
     }
     let pool = ThreadPool(threads: threads, spins: sharesCores ? 0 : 20_000)
     defer { pool.stop() }
+    let proof = LaneProbe.hash(
+      try configuration.resolved(for: store).network(for: store), pool: pool)
     let computer = try LaneComputer(
       configuration, store: store, pool: pool, memory: memory)
     defer { computer.stop() }
     let count = computer.network.weightCount + 1
     try endpoint.expect(largestVector: count)
-    try orders.send(.ready(proofHash: 0))
+    try orders.send(.ready(proofHash: proof))
     var reduction = Topology.star.makeWorkerSide(
       tree: LaneTree(lanes: configuration.training.lanes), count: count)
     var hash: UInt64 = 0
