@@ -18,9 +18,8 @@ struct LaneProbeTests {
     session.transport = transport
     session.patience = .seconds(60)
     let said = Mutex("")
-    session.output = ProgressDisplay.Output(isTerminal: false, width: { 200 }) { line in
-      said.withLock { $0 += line }
-    }
+    session.output = ProgressDisplay.Output(
+      isTerminal: false, width: { 200 }, write: { line in said.withLock { $0 += line } })
     let refusal = Mutex<String?>(nil)
     let ended = DispatchGroup()
     session.launch = { launching in
