@@ -69,10 +69,12 @@ struct AllReduce: ParsableCommand {
     let endpoint = try CoordinatorEndpoint(
       listeningAt: "tcp://127.0.0.1:0", over: MeteredTransport(ZeroMQTransport(), meter),
       run: .random(), term: 1, settings: EndpointSettings(largestVector: count))
+    var settings = Crew.Settings(build: Build.version, processor: "this one", proof: nil)
+    settings.patience = .seconds(30)
     let crew = Crew(
       endpoint, lanes: lanes, contributionCount: count,
-      welcome: Welcome(configuration: "", storeFingerprint: ""), build: Build.version,
-      processor: nil, announce: { _ in })
+      welcome: Welcome(configuration: "", storeFingerprint: ""), settings: settings,
+      announce: { _ in })
     let meters = (0..<workers).map { _ in TrafficMeter() }
     let threads = meters.map { meter in
       let (address, lanes) = (endpoint.address, lanes)
@@ -176,7 +178,8 @@ struct VectorLength: ExpressibleByArgument, CustomStringConvertible {
   var description: String { "\(count)" }
 }
 
-/// A worker whose gradients are there already, the same for every lane.
+/// A worker whose gradients are there already, the same for every lane. It does not say how long it
+/// took, so that lanes are not dealt anew and nobody is thought late.
 private struct IdleWorker {
   let vector: [Float]
   let lanes: Int
@@ -199,7 +202,7 @@ private struct IdleWorker {
         for lane in order.lanes {
           try reduction.add(vector.span, lane: lane, send: endpoint.send)
         }
-      case .message(.bye), .lost: return
+      case .message(.bye), .message(.refuse), .lost: return
       default: continue
       }
     }
