@@ -74,7 +74,7 @@ let package = Package(
     .executableTarget(
       name: "bench",
       dependencies: [
-        "Models", "Kernels", "Audio", "Dataset",
+        "Training", "Models", "Layers", "Kernels", "Audio", "Dataset", "Cluster", "CZeroMQ",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(

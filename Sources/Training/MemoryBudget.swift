@@ -33,7 +33,7 @@ package struct MemoryBudget: Sendable {
   }
 
   /// - Throws: `TrainingError` if `bytes` are more than there are
-  func require(_ bytes: Int, for what: String, advice: String) throws(TrainingError) {
+  package func require(_ bytes: Int, for what: String, advice: String) throws(TrainingError) {
     guard bytes > self.bytes else { return }
     throw TrainingError(
       .badInput,

@@ -26,6 +26,8 @@ package final class RunState {
     /// Updates made: a step that is skipped makes none.
     package var updates = 0
 
+    package init() {}
+
     /// Whether a run can be here, and count on.
     var isPossible: Bool {
       (0..<1 << 53).contains(step)

@@ -5,5 +5,5 @@ import ArgumentParser
 @main struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measure Tutti's speed on this machine.",
-    subcommands: [Features.self, Step.self, StoreBench.self])
+    subcommands: [Step.self, KernelBench.self, AllReduce.self, Features.self, StoreBench.self])
 }

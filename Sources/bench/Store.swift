@@ -114,13 +114,6 @@ struct StoreBench: ParsableCommand {
         copyGigabytesPerSecond, clipsReadPerSecond, Double(peakMemoryBytesAfterReading) / 1e6)
     }
   }
-
-  /// The kernel's figure for this program alone; `getrusage` would count whoever started it.
-  private func peakMemoryBytes() throws -> Int {
-    let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
-    let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
-    return (line?.split(whereSeparator: { !$0.isNumber }).first.flatMap { Int($0) } ?? 0) * 1024
-  }
 }
 
 /// Partitions a store's training clips and goes through one epoch, all lanes, as training would.

@@ -1,0 +1,225 @@
+import ArgumentParser
+import Cluster
+import Foundation
+import Training
+
+/// What a step's exchange costs: weights out to every worker, lanes' sums in, added along the lane tree.
+///
+/// Coordinator and workers are those of a run (`Crew`, endpoints, reductions, ZeroMQ on loopback), as
+/// threads of one process; only the gradients are there already. Each worker hashes the weights, adds its
+/// lanes and sends; an exchange ends when the coordinator has the sum.
+struct AllReduce: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "allreduce",
+    abstract: "Time a step's exchange of weights and gradients over loopback.",
+    discussion: """
+      Bytes are counted at the sockets, frames' headers included. The lower bound is what no algorithm \
+      can avoid: one vector out of the coordinator and one into it, at the speed at which plain \
+      PUSH/PULL moves messages of 1 MiB here in the same run.
+      """)
+
+  @Option(help: "Workers; all are threads of this process.")
+  var workers = 4
+  @Option(help: "Values in a vector: 250000 or 0.25M.")
+  var parameters = VectorLength(count: 250_000)
+  @Option(help: "Lanes, which the workers share.")
+  var lanes = 16
+  @Option(help: "Exchanges timed, after three that are not.")
+  var steps = 20
+  @Flag(help: "One JSON object instead of lines.")
+  var json = false
+
+  private static let topology = Topology.star
+
+  func validate() throws {
+    guard (1...256).contains(workers), (1...4096).contains(lanes), steps > 0 else {
+      throw ValidationError(
+        "--workers must be from 1 to 256, --lanes from 1 to 4096, --steps positive")
+    }
+    guard workers <= lanes else {
+      throw ValidationError("\(workers) workers need as many --lanes, not \(lanes)")
+    }
+  }
+
+  func run() {
+    Program.run {
+      let before = try LoopbackRate.measure()
+      let exchange = try exchange()
+      let after = try LoopbackRate.measure()
+      try report(exchange, bytesPerSecond: max(before, after))
+    }
+  }
+
+  // MARK: Measuring
+
+  private struct Exchange {
+    /// Of each exchange, in order of size.
+    var seconds: [Double] = []
+    /// Of one exchange, on average.
+    var coordinator = Traffic()
+    var workers: [Traffic] = []
+    var median: Double { seconds[seconds.count / 2] }
+  }
+
+  private func exchange() throws -> Exchange {
+    let count = parameters.count
+    // Whole numbers, so that the sum over the lanes is exact.
+    let vector = (0..<count).map { Float($0 % 1000) }
+    let meter = TrafficMeter()
+    let endpoint = try CoordinatorEndpoint(
+      listeningAt: "tcp://127.0.0.1:0", over: MeteredTransport(ZeroMQTransport(), meter),
+      run: .random(), term: 1, settings: EndpointSettings(largestVector: count))
+    var settings = Crew.Settings(build: Build.version, processor: "this one", proof: nil)
+    settings.patience = .seconds(30)
+    let crew = Crew(
+      endpoint, lanes: lanes, contributionCount: count,
+      welcome: Welcome(configuration: "", storeFingerprint: ""), settings: settings,
+      announce: { _ in })
+    let meters = (0..<workers).map { _ in TrafficMeter() }
+    let threads = meters.map { meter in
+      let (address, lanes) = (endpoint.address, lanes)
+      return WorkerThread {
+        try IdleWorker(vector: vector, lanes: lanes).serve(address, meter)
+      }
+    }
+    defer {
+      crew.dismiss()
+      endpoint.close()
+      for thread in threads { thread.join() }
+    }
+    try crew.gather(workers)
+
+    var result = Exchange()
+    var position = RunState.Position()
+    var sum: [Float] = []
+    func step() throws {
+      try crew.send(weights: vector, step: position.step)
+      sum = try crew.sum(position, clipsInStep: lanes)
+      position.step += 1
+    }
+    for _ in 0..<3 { try step() }
+    // Nothing is on its way between two exchanges, so the counters are whole.
+    let all = [meter] + meters
+    let before = all.map(\.traffic)
+    for _ in 0..<steps {
+      result.seconds.append(try ContinuousClock().measure(step) / .seconds(1))
+    }
+    let traffic = zip(all, before).map { ($0.traffic - $1) / steps }
+    guard sum == vector.map({ $0 * Float(lanes) }) else {
+      throw TrainingError(.fault, "the sum over \(lanes) lanes is not \(lanes) times a lane's")
+    }
+    result.seconds.sort()
+    result.coordinator = traffic[0]
+    result.workers = Array(traffic[1...])
+    return result
+  }
+
+  // MARK: Reporting
+
+  private func report(_ exchange: Exchange, bytesPerSecond: Double) throws {
+    let vectorBytes = parameters.count * MemoryLayout<Float>.stride
+    let bound = 2 * Double(vectorBytes) / bytesPerSecond
+    let coordinator = exchange.coordinator
+    let moved = Double(coordinator.sent + coordinator.received) / bytesPerSecond
+    if json {
+      try printJSON([
+        "topology": Self.topology.rawValue, "workers": workers, "lanes": lanes,
+        "parameters": parameters.count, "steps": steps, "vectorBytes": vectorBytes,
+        "medianSeconds": exchange.median, "fastestSeconds": exchange.seconds[0],
+        "coordinatorBytesSent": coordinator.sent,
+        "coordinatorBytesReceived": coordinator.received,
+        "workerBytesSent": exchange.workers.map(\.sent),
+        "workerBytesReceived": exchange.workers.map(\.received),
+        "loopbackBytesPerSecond": bytesPerSecond, "lowerBoundSeconds": bound,
+        "ratioToLowerBound": exchange.median / bound,
+        "topologySeconds": moved, "ratioToTopology": exchange.median / moved,
+      ])
+      return
+    }
+    print(
+      String(
+        format:
+          "%@, %d workers, %d lanes, vectors of %.2f MB: %.2f ms (median of %d; fastest %.2f)",
+        Self.topology.rawValue as NSString, workers, lanes, Double(vectorBytes) / 1e6,
+        1000 * exchange.median, steps, 1000 * exchange.seconds[0]))
+    func line(_ name: String, _ traffic: Traffic) {
+      print(
+        String(
+          format: "%@ sent %11d bytes, received %11d",
+          name.padding(toLength: 12, withPad: " ", startingAt: 0) as NSString, traffic.sent,
+          traffic.received))
+    }
+    line("coordinator", coordinator)
+    for (number, traffic) in exchange.workers.enumerated() { line("worker \(number + 1)", traffic) }
+    print(
+      String(
+        format:
+          "plain PUSH/PULL moves %.2f GB/s: %.1f times the %.2f ms of a vector out and one in, "
+          + "%.1f times the %.2f ms of the coordinator's bytes",
+        bytesPerSecond / 1e9, exchange.median / bound, 1000 * bound, exchange.median / moved,
+        1000 * moved))
+  }
+}
+
+/// A count of values, also in millions: `0.25M`.
+struct VectorLength: ExpressibleByArgument, CustomStringConvertible {
+  let count: Int
+
+  init(count: Int) { self.count = count }
+
+  init?(argument: String) {
+    let millions = argument.hasSuffix("M")
+    guard let number = Double(millions ? String(argument.dropLast()) : argument) else { return nil }
+    let values = (millions ? 1e6 * number : number).rounded()
+    guard values >= 1, values <= 1e8 else { return nil }
+    count = Int(values)
+  }
+
+  var description: String { "\(count)" }
+}
+
+/// A worker whose gradients are there already, the same for every lane. It does not say how long it
+/// took, so that lanes are not dealt anew and nobody is thought late.
+private struct IdleWorker {
+  let vector: [Float]
+  let lanes: Int
+
+  func serve(_ address: String, _ meter: TrafficMeter) throws {
+    let endpoint = try WorkerEndpoint(
+      connectingTo: address, over: MeteredTransport(ZeroMQTransport(), meter),
+      hello: WorkerLife.hello(threads: 1),
+      settings: EndpointSettings(largestVector: vector.count))
+    defer { endpoint.close() }
+    var reduction = Topology.star.makeWorkerSide(
+      tree: LaneTree(lanes: lanes), count: vector.count)
+    var hash: UInt64 = 0
+    while true {
+      switch try endpoint.receive() {
+      case .message(.welcome): try endpoint.send(.ready(proofHash: 0))
+      case .message(.parameters(let parameters)): hash = contentHash(parameters.values.span)
+      case .message(.compute(let order)):
+        reduction.begin(order, parametersHash: hash)
+        for lane in order.lanes {
+          try reduction.add(vector.span, lane: lane, send: endpoint.send)
+        }
+      case .message(.bye), .message(.refuse), .lost: return
+      default: continue
+      }
+    }
+  }
+}
+
+/// A thread with an end to wait for. What goes wrong on it is said; the coordinator then misses a worker.
+private final class WorkerThread: Sendable {
+  private let ended = DispatchSemaphore(value: 0)
+
+  init(_ body: @escaping @Sendable () throws -> Void) {
+    let ended = ended
+    Thread.detachNewThread {
+      do { try body() } catch { Program.say("bench: a worker failed: \(error)") }
+      ended.signal()
+    }
+  }
+
+  func join() { ended.wait() }
+}
