@@ -1,24 +1,19 @@
 import CVector
+import Tensors
 
 /// Losses from logits, and their gradients. Few values a clip, so a row at a time and no threads;
 /// the sum over rows is in double, from the first to the last.
-extension Matrix {
-  /// Binary cross-entropy of logits `self` `[N, K]` against labels 0…1, in nats:
-  /// −w·y·log p − (1 − y)·log(1 − p), p being sigmoid(x).
-  ///
-  /// - Parameters:
-  ///   - gradient: receives ((1 + (w − 1)·y)·p − w·y) · scale, which is (p − y) · scale for w = 1
-  ///   - positiveWeights: w `[K]`; nil is ones, with the same bits
-  /// - Returns: the sum over rows and columns, not scaled. NaN if any logit or label is.
+extension VectorKernels {
   package func binaryCrossEntropy(
-    labels: Matrix, gradient: Matrix, scale: Float, positiveWeights: Tensor? = nil
+    logits: Matrix, labels: Matrix, gradient: Matrix, scale: Float, positiveWeights: Tensor?
   ) -> Double {
+    let columns = logits.columns
     let weights = positiveWeights ?? Tensor([Float](repeating: 1, count: columns), shape: [columns])
     precondition(weights.count == columns, "\(weights.count) weights for \(columns) tags")
     let w = weights.base
     var sum = 0.0
-    for r in 0..<rows {
-      let (x, y, dx) = (row(r), labels.row(r), gradient.row(r))
+    for r in 0..<logits.rows {
+      let (x, y, dx) = (logits.row(r), labels.row(r), gradient.row(r))
       forVectors(columns) { i in
         let terms = BinaryTerms(
           Vector(loading: x, i), Vector(loading: y, i), Vector(loading: w, i))
@@ -50,16 +45,14 @@ extension Matrix {
     }
   }
 
-  /// Softmax cross-entropy of logits `self` `[N, K]` against labels that sum to one a row, in nats.
-  ///
-  /// - Parameters:
-  ///   - gradient: receives (softmax(x) − label) · scale
-  /// - Returns: the sum over rows, not scaled
-  package func softmaxCrossEntropy(labels: Matrix, gradient: Matrix, scale: Float) -> Double {
+  package func softmaxCrossEntropy(
+    logits: Matrix, labels: Matrix, gradient: Matrix, scale: Float
+  ) -> Double {
+    let columns = logits.columns
     var sum = 0.0
-    for r in 0..<rows {
-      let (x, y, dx) = (row(r), labels.row(r), gradient.row(r))
-      let largest = largestOfRow(r)
+    for r in 0..<logits.rows {
+      let (x, y, dx) = (logits.row(r), labels.row(r), gradient.row(r))
+      let largest = largest(x, columns)
       map(x, into: dx, columns) { Mathematics.exp($0 - splat(largest)) }
       var total: Float = 0
       for c in 0..<columns { total += dx[c] }
@@ -72,11 +65,11 @@ extension Matrix {
     return sum
   }
 
-  /// Every row becomes its softmax.
-  package func softmax() {
-    for r in 0..<rows {
-      let x = row(r)
-      let largest = largestOfRow(r)
+  package func softmax(_ matrix: Matrix) {
+    let columns = matrix.columns
+    for r in 0..<matrix.rows {
+      let x = matrix.row(r)
+      let largest = largest(x, columns)
       map(x, into: x, columns) { Mathematics.exp($0 - splat(largest)) }
       var total: Float = 0
       for c in 0..<columns { total += x[c] }
@@ -84,9 +77,9 @@ extension Matrix {
     }
   }
 
-  private func largestOfRow(_ r: Int) -> Float {
+  private func largest(_ x: Pointer, _ count: Int) -> Float {
     var largest = -Float.infinity
-    for c in 0..<columns { largest = max(largest, row(r)[c]) }
+    for i in 0..<count { largest = max(largest, x[i]) }
     return largest
   }
 }

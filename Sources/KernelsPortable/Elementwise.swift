@@ -1,164 +1,113 @@
 import CVector
+import Tensors
 
 /// Arithmetic of matrices element by element, row by row. None of it sums, so none of it has an
 /// order; the ragged end of a row takes the same vector path as the rest.
-extension Matrix {
-  /// Sets every element.
-  package func fill(_ value: Float) {
-    forRows { $0.update(repeating: value, count: columns) }
-  }
-
-  package func copy(_ x: Matrix) {
-    forRows(x) { y, x in y.update(from: x, count: columns) }
-  }
-
-  /// self += x
-  package func add(_ x: Matrix) {
-    forRows(x) { y, x in map(x, y, into: y, columns) { $1 + $0 } }
-  }
-
-  /// Every row += the one row `bias`.
-  package func add(row bias: Tensor) {
-    precondition(bias.count == columns, "add(row:): \(bias.count) values for \(columns) columns")
-    let b = bias.base
-    forRows { y in map(b, y, into: y, columns) { $1 + $0 } }
-  }
-
-  /// self *= factor
-  package func scale(_ factor: Float) {
-    forRows { y in map(y, into: y, columns) { $0 * splat(factor) } }
-  }
-
-  /// self = x ∘ y
-  package func hadamard(_ x: Matrix, _ y: Matrix) {
-    forRows(x, y) { z, x, y in map(x, y, into: z, columns) { $0 * $1 } }
-  }
-
-  /// self += x ∘ y
-  package func addHadamard(_ x: Matrix, _ y: Matrix) {
-    forRows(x, y) { z, x, y in
-      forVectors(columns) { i in
-        Vector(loading: z, i).adding(Vector(loading: x, i), times: Vector(loading: y, i))
-          .store(z, i)
-      } ragged: { i, n in
-        Vector(loading: z, i, first: n)
-          .adding(Vector(loading: x, i, first: n), times: Vector(loading: y, i, first: n))
-          .store(z, i, first: n)
-      }
+extension VectorKernels {
+  package func apply(_ function: InPlaceFunction, to y: Matrix) {
+    switch function {
+    case .scale(let factor): each(y) { $0 * splat(factor) }
+    case .sigmoid: each(y, Mathematics.sigmoid)
+    case .hardSigmoid: each(y, Mathematics.hardSigmoid)
+    case .tanh: each(y, Mathematics.tanh)
+    case .elu: each(y, Mathematics.elu)
+    case .relu: each(y) { cv_max($0, .zero) + ($0 - $0) }
     }
   }
 
-  /// self += (1 − x) ∘ y
-  package func addComplementHadamard(_ x: Matrix, _ y: Matrix) {
-    forRows(x, y) { z, x, y in
-      forVectors(columns) { i in
-        Vector(loading: z, i).adding(splat(1) - Vector(loading: x, i), times: Vector(loading: y, i))
-          .store(z, i)
-      } ragged: { i, n in
-        Vector(loading: z, i, first: n)
-          .adding(
-            splat(1) - Vector(loading: x, i, first: n), times: Vector(loading: y, i, first: n)
-          )
-          .store(z, i, first: n)
-      }
+  package func apply(_ function: CombiningFunction, to y: Matrix, _ x: Matrix) {
+    switch function {
+    case .add: each(y, x) { $0 + $1 }
+    case .blend(let share):
+      each(y, x) { ($0 * splat(1 - share)).adding($1, times: splat(share)) }
+    case .sigmoidSlope: each(y, x) { $0 * ($1 * (splat(1) - $1)) }
+    case .hardSigmoidSlope:
+      each(y, x) { $0 * cv_select_greater($1 * (splat(1) - $1), .zero, splat(0.2), .zero) }
+    case .tanhSlope: each(y, x) { $0 * (splat(1) - $1 * $1) }
+    case .eluSlope: each(y, x) { $0 * cv_select_greater($1, .zero, splat(1), $1 + splat(1)) }
+    case .reluSlope: each(y, x) { $0 * cv_select_greater($1, .zero, splat(1), .zero) }
     }
   }
 
-  /// self = (1 − share) · self + share · x
-  package func blend(_ x: Matrix, share: Float) {
-    forRows(x) { y, x in
-      map(x, y, into: y, columns) { ($1 * splat(1 - share)).adding($0, times: splat(share)) }
+  package func apply(_ function: JoiningFunction, to z: Matrix, _ x: Matrix, _ y: Matrix) {
+    switch function {
+    case .hadamard: each(z, x, y) { $1 * $2 }
+    case .addHadamard: each(z, x, y) { $0.adding($1, times: $2) }
+    case .addComplementHadamard: each(z, x, y) { $0.adding(splat(1) - $1, times: $2) }
+    case .difference: each(z, x, y) { $1 - $2 }
     }
   }
 
-  /// self = x − y
-  package func difference(_ x: Matrix, _ y: Matrix) {
-    forRows(x, y) { z, x, y in map(x, y, into: z, columns) { $0 - $1 } }
+  package func add(row bias: Tensor, to y: Matrix) {
+    precondition(
+      bias.count == y.columns, "add(row:): \(bias.count) values for \(y.columns) columns")
+    let (b, columns) = (bias.base, y.columns)
+    forRows(y) { y in map(b, y, into: y, columns) { $1 + $0 } }
   }
 
-  package func sigmoid() { apply(Mathematics.sigmoid) }
-  package func hardSigmoid() { apply(Mathematics.hardSigmoid) }
-  package func tanh() { apply(Mathematics.tanh) }
-  package func elu() { apply(Mathematics.elu) }
-  package func relu() { apply { cv_max($0, .zero) + ($0 - $0) } }
-
-  /// self ∘= y (1 − y), for y = sigmoid(x)
-  package func multiplySigmoidSlope(_ y: Matrix) {
-    forRows(y) { dx, y in map(dx, y, into: dx, columns) { $0 * ($1 * (splat(1) - $1)) } }
-  }
-
-  /// self ∘= 0.2 where 0 < y < 1, else 0, for y = hardSigmoid(x)
-  package func multiplyHardSigmoidSlope(_ y: Matrix) {
-    forRows(y) { dx, y in
-      map(dx, y, into: dx, columns) {
-        $0 * cv_select_greater($1 * (splat(1) - $1), .zero, splat(0.2), .zero)
-      }
-    }
-  }
-
-  /// self ∘= 1 − y², for y = tanh(x)
-  package func multiplyTanhSlope(_ y: Matrix) {
-    forRows(y) { dx, y in map(dx, y, into: dx, columns) { $0 * (splat(1) - $1 * $1) } }
-  }
-
-  /// self ∘= 1 where y > 0, else y + 1, for y = elu(x)
-  package func multiplyELUSlope(_ y: Matrix) {
-    forRows(y) { dx, y in
-      map(dx, y, into: dx, columns) { $0 * cv_select_greater($1, .zero, splat(1), $1 + splat(1)) }
-    }
-  }
-
-  /// self = self where y > 0, else 0, for y = relu(x)
-  package func multiplyReLUSlope(_ y: Matrix) {
-    forRows(y) { dx, y in
-      map(dx, y, into: dx, columns) { $0 * cv_select_greater($1, .zero, splat(1), .zero) }
-    }
-  }
-
-  /// row = the sum of self's rows, added from the first to the last.
-  package func columnSums(into row: Tensor) {
-    precondition(row.count == columns, "columnSums: \(row.count) for \(columns) columns")
-    let sum = row.base
+  package func sumRows(_ x: Matrix, into sum: Tensor) {
+    precondition(sum.count == x.columns, "columnSums: \(sum.count) for \(x.columns) columns")
+    let (sum, columns) = (sum.base, x.columns)
     sum.update(repeating: 0, count: columns)
-    forRows { x in map(x, sum, into: sum, columns) { $1 + $0 } }
+    forRows(x) { x in map(x, sum, into: sum, columns) { $1 + $0 } }
   }
 
-  @inline(__always) private func apply(_ f: (Vector) -> Vector) {
-    forRows { y in map(y, into: y, columns, f) }
+  package func mean(_ x: Matrix) -> Float {
+    let columns = x.columns
+    var sum = 0.0
+    forRows(x) { x in
+      var total = Vector.zero
+      forVectors(columns) { i in
+        total += Vector(loading: x, i)
+      } ragged: { i, n in
+        total += Vector(loading: x, i, first: n)
+      }
+      sum += Double(total.total)
+    }
+    return Float(sum / Double(x.rows * columns))
   }
 
-  @inline(__always) private func forRows(_ body: (Pointer) -> Void) {
-    for r in 0..<rows { body(row(r)) }
-  }
-
-  @inline(__always) private func forRows(_ x: Matrix, _ body: (Pointer, Pointer) -> Void) {
-    expectSameSize(x)
-    for r in 0..<rows { body(row(r), x.row(r)) }
+  @inline(__always) private func each(_ y: Matrix, _ f: (Vector) -> Vector) {
+    let columns = y.columns
+    forRows(y) { y in map(y, into: y, columns, f) }
   }
 
   @inline(__always)
-  private func forRows(_ x: Matrix, _ y: Matrix, _ body: (Pointer, Pointer, Pointer) -> Void) {
-    expectSameSize(x)
-    expectSameSize(y)
-    for r in 0..<rows { body(row(r), x.row(r), y.row(r)) }
-  }
-
-  private func expectSameSize(_ x: Matrix) {
-    precondition(
-      rows == x.rows && columns == x.columns,
-      "elementwise: \(rows) × \(columns) against \(x.rows) × \(x.columns)")
-  }
-}
-
-extension Matrix {
-  /// self = xᵀ
-  package func transpose(_ x: Matrix) {
-    precondition(
-      rows == x.columns && columns == x.rows,
-      "transpose: \(x.rows) × \(x.columns) into \(rows) × \(columns)")
-    for r in 0..<rows {
-      let to = row(r)
-      for c in 0..<columns { to[c] = x.base[c * x.stride + r] }
+  private func each(_ y: Matrix, _ x: Matrix, _ f: (Vector, Vector) -> Vector) {
+    y.expectSameSize(x)
+    let columns = y.columns
+    var from = x.base
+    forRows(y) { y in
+      map(y, from, into: y, columns, f)
+      from += x.stride
     }
+  }
+
+  @inline(__always)
+  private func each(
+    _ z: Matrix, _ x: Matrix, _ y: Matrix, _ f: (Vector, Vector, Vector) -> Vector
+  ) {
+    z.expectSameSize(x)
+    z.expectSameSize(y)
+    let columns = z.columns
+    let (xStride, yStride) = (x.stride, y.stride)
+    var (x, y) = (x.base, y.base)
+    forRows(z) { z in
+      forVectors(columns) { i in
+        f(Vector(loading: z, i), Vector(loading: x, i), Vector(loading: y, i)).store(z, i)
+      } ragged: { i, n in
+        f(
+          Vector(loading: z, i, first: n), Vector(loading: x, i, first: n),
+          Vector(loading: y, i, first: n)
+        ).store(z, i, first: n)
+      }
+      x += xStride
+      y += yStride
+    }
+  }
+
+  @inline(__always) private func forRows(_ y: Matrix, _ body: (Pointer) -> Void) {
+    let (base, stride) = (y.base, y.stride)
+    for r in 0..<y.rows { body(base + r * stride) }
   }
 }

@@ -1,23 +1,17 @@
 import CVector
+import Tensors
 
 /// One pass over flat vectors: the optimizer's update, a norm, a look for what is not finite.
-extension Tensor {
-  /// One Adam update (Kingma and Ba, 2015), in place.
-  ///
-  /// - Parameters:
-  ///   - gradient, firstMoment, secondMoment: as long as `self`; the moments are updated
-  ///   - scale: multiplies the gradient first (clipping)
-  ///   - rate: learning rate
-  ///   - firstCorrection, secondCorrection: 1 − β₁ᵗ and 1 − β₂ᵗ
+extension VectorKernels {
   package func adam(
-    gradient: Tensor, firstMoment: Tensor, secondMoment: Tensor, scale: Float, rate: Float,
-    beta1: Float, beta2: Float, epsilon: Float, firstCorrection: Float, secondCorrection: Float,
-    pool: ThreadPool
+    _ weights: Tensor, gradient: Tensor, firstMoment: Tensor, secondMoment: Tensor,
+    _ numbers: AdamUpdate, pool: ThreadPool
   ) {
+    let count = weights.count
     precondition(
       gradient.count == count && firstMoment.count == count && secondMoment.count == count,
       "adam: \(count) parameters, \(gradient.count) gradients")
-    let (w, g, m, v) = (base, gradient.base, firstMoment.base, secondMoment.base)
+    let (w, g, m, v) = (weights.base, gradient.base, firstMoment.base, secondMoment.base)
     let block = 16_384
     pool.run((count + block - 1) / block) { b, _ in
       let start = b * block
@@ -42,27 +36,27 @@ extension Tensor {
 
     @inline(__always)
     func update(_ w: Vector, _ g: Vector, _ m: Vector, _ v: Vector) -> (Vector, Vector, Vector) {
-      let g = g * splat(scale)
-      let m = (m * splat(beta1)).adding(g, times: splat(1 - beta1))
-      let v = (v * splat(beta2)).adding(g * g, times: splat(1 - beta2))
-      let deviation = cv_sqrt(v / splat(secondCorrection)) + splat(epsilon)
-      return (w - splat(rate) * (m / splat(firstCorrection)) / deviation, m, v)
+      let g = g * splat(numbers.scale)
+      let m = (m * splat(numbers.beta1)).adding(g, times: splat(1 - numbers.beta1))
+      let v = (v * splat(numbers.beta2)).adding(g * g, times: splat(1 - numbers.beta2))
+      let deviation = cv_sqrt(v / splat(numbers.secondCorrection)) + splat(numbers.epsilon)
+      return (w - splat(numbers.rate) * (m / splat(numbers.firstCorrection)) / deviation, m, v)
     }
   }
 
-  /// The sum of squares: blocks of 4,096 values in vectors, blocks pairwise in double. The order is
-  /// a function of `count` alone.
-  package func sumOfSquares() -> Double {
+  /// Blocks of 4,096 values in vectors, blocks pairwise in double.
+  package func sumOfSquares(_ x: Tensor) -> Double {
+    let (x, count) = (x.base, x.count)
     let block = 4096
     var sums: [Double] = []
     for start in stride(from: 0, to: count, by: block) {
       var sum = Vector.zero
       forVectors(min(block, count - start)) { i in
-        let x = Vector(loading: base, start + i)
-        sum = sum.adding(x, times: x)
+        let v = Vector(loading: x, start + i)
+        sum = sum.adding(v, times: v)
       } ragged: { i, n in
-        let x = Vector(loading: base, start + i, first: n)
-        sum = sum.adding(x, times: x)
+        let v = Vector(loading: x, start + i, first: n)
+        sum = sum.adding(v, times: v)
       }
       sums.append(Double(sum.total))
     }
@@ -74,9 +68,8 @@ extension Tensor {
     return sums.first ?? 0
   }
 
-  /// The first value that is NaN or infinite.
-  package var firstNotFinite: Int? {
-    let x = base
+  package func firstNotFinite(_ x: Tensor) -> Int? {
+    let (x, count) = (x.base, x.count)
     var i = 0
     while i + 8 <= count {
       // x − x is zero for finite numbers alone

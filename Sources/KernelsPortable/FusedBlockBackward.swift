@@ -1,127 +1,16 @@
-import CVector
+import Tensors
 
-/// The backward pass of a fused block.
+/// The backward pass of a fused block: the gradients of the weights and of the input, which need the
+/// gradient of the raw map.
 extension FusedBlock {
-  /// What the normalization knows of each channel.
-  package struct Channels {
-    let mean, inverseDeviation, scale, shift: Pointer
-
-    /// - Parameters:
-    ///   - mean: of the raw map, without the bias
-    ///   - inverseDeviation: 1 / √(variance + ε)
-    ///   - scale: γ · inverseDeviation
-    ///   - shift: β − mean · scale
-    package init(mean: Tensor, inverseDeviation: Tensor, scale: Tensor, shift: Tensor) {
-      self.mean = mean.base
-      self.inverseDeviation = inverseDeviation.base
-      self.scale = scale.base
-      self.shift = shift.base
-    }
-  }
-
-  /// First half: the gradients of γ and β, which are the sums of dz · x̂ and of dz; z is the
-  /// normalized, scaled and shifted map before ELU. The pooled values become scale · dz.
-  ///
-  /// - Parameters:
-  ///   - dy: gradient of the output; on return, of what went into dropout
-  ///   - dropout: as in the forward pass
-  package func gradientSums(
-    _ dy: Tensor, saved: Tensor, _ channels: Channels, dropout: Dropout?, gammaGradient: Tensor,
-    betaGradient: Tensor, scratch: Tensor
-  ) {
-    let g = geometry
-    let saved = self.saved(saved)
-    let work = Workspace(scratch, g, clips: clips)
-    let planes = dy.base
-    pool.run(clips * g.outF) { unit, thread in
-      let (clip, row) = (unit / g.outF, unit % g.outF)
-      if let dropout {
-        for c in 0..<g.channels {
-          let first = ((clip * g.channels + c) * g.outF + row) * g.outT
-          dropout.apply(to: planes + first, count: g.outT, firstIndex: first)
-        }
-      }
-      let gradients = work.windows(thread).other
-      ChannelLast.gather(
-        planes + clip * g.channels * g.outF * g.outT, channels: g.channels, bands: g.outF,
-        frames: g.outT, rows: row..<(row + 1), columns: 0..<g.outT, into: gradients)
-      let sums = work.sums + unit * 2 * g.stride
-      let at = unit * g.outT * g.stride
-      for v in stride(from: 0, to: g.stride, by: 8) {
-        let (sum, products) =
-          g.averages
-          ? averageGradients(
-            gradients + v,
-            saved.raw + (clip * g.shape.outF + row * g.poolF) * g.shape.outT * g.stride + v,
-            saved.pooled + at + v, channels, v)
-          : chosenGradients(
-            gradients + v, saved.pooled + at + v, channels, v)
-        sum.store(sums, v)
-        products.store(sums, g.stride + v)
-      }
-    }
-    for c in 0..<g.channels {
-      var (sum, products) = (0.0, 0.0)
-      for unit in 0..<(clips * g.outF) {
-        sum += Double(work.sums[unit * 2 * g.stride + c])
-        products += Double(work.sums[(unit * 2 + 1) * g.stride + c])
-      }
-      betaGradient.base[c] = Float(sum)
-      gammaGradient.base[c] = Float(products)
-    }
-  }
-
-  /// One row of one vector of channels.
-  @inline(__always)
-  private func chosenGradients(
-    _ dy: Pointer, _ pooled: Pointer, _ channels: Channels, _ v: Int
-  ) -> (sum: Vector, products: Vector) {
-    let of = OneVector(channels, v, of: geometry.channels)
-    var (sum, products) = (Vector.zero, Vector.zero)
-    for column in 0..<geometry.outT {
-      let at = column &* geometry.stride
-      let value = Vector(loading: pooled, at)
-      let dz = Vector(loading: dy, at) * of.slope(value)
-      sum += dz
-      products = products.adding(dz, times: of.normalized(value))
-      (dz * of.scale).store(pooled, at)
-    }
-    return (sum, products)
-  }
-
-  /// One row of one vector of channels, where every value of a window has its share.
-  @inline(__always)
-  private func averageGradients(
-    _ dy: Pointer, _ raw: Pointer, _ pooled: Pointer, _ channels: Channels, _ v: Int
-  ) -> (sum: Vector, products: Vector) {
-    let g = geometry
-    let of = OneVector(channels, v, of: g.channels)
-    let share = splat(1 / Float(g.poolF * g.poolT))
-    var (sum, products) = (Vector.zero, Vector.zero)
-    for column in 0..<g.outT {
-      let at = column &* g.stride
-      let part = Vector(loading: dy, at) * share
-      for i in 0..<g.poolF {
-        for j in 0..<g.poolT {
-          let value = Vector(
-            loading: raw, (i &* g.shape.outT &+ column &* g.poolT &+ j) &* g.stride)
-          let dz = part * of.slope(value)
-          sum += dz
-          products = products.adding(dz, times: of.normalized(value))
-        }
-      }
-      (part * of.scale).store(pooled, at)
-    }
-    return (sum, products)
-  }
-
   /// Second half: the gradients of the weights and of x.
   ///
   /// d raw = γ/σ · (dz − mean(dz) − x̂ · mean(dz · x̂)), with dz as `gradientSums` left it.
   ///
   /// - Parameter dx: receives `[N, inChannels, F, T]`, if anybody needs it
-  package func gradients(
-    _ x: Tensor, weight: Tensor, saved: Tensor, _ channels: Channels, gammaGradient: Tensor,
+  func gradients(
+    _ x: Tensor, weight: Tensor, saved: Tensor, _ channels: NormalizedChannels,
+    gammaGradient: Tensor,
     betaGradient: Tensor, into dw: Tensor, dx: Tensor?, scratch: Tensor
   ) {
     let g = geometry
@@ -174,7 +63,8 @@ extension FusedBlock {
 
   /// d raw = slope · raw + offset, apart from what the chosen values add.
   private func setAffine(
-    _ affine: (slope: Pointer, offset: Pointer), _ channels: Channels, _ productSum: Pointer,
+    _ affine: (slope: Pointer, offset: Pointer), _ channels: NormalizedChannels,
+    _ productSum: Pointer,
     _ sum: Pointer
   ) {
     let g = geometry
@@ -189,7 +79,8 @@ extension FusedBlock {
 
   /// One window's part of both gradients.
   private func gradients(
-    _ window: BlockGeometry.Window, clip: Int, _ x: Pointer, _ saved: Saved, _ channels: Channels,
+    _ window: BlockGeometry.Window, clip: Int, _ x: Pointer, _ saved: Saved,
+    _ channels: NormalizedChannels,
     _ affine: (slope: Pointer, offset: Pointer), _ work: Workspace,
     _ own: ThreadWindows, weightSums: Pointer,
     dx: Pointer?
@@ -264,95 +155,5 @@ extension FusedBlock {
         to[column] = sum
       }
     }
-  }
-
-  /// Forms the gradient of a window of the raw map; outside the map it is zero.
-  ///
-  /// - Parameter to: receives `[bands, frames, stride]`; holds the raw map's window, if none is kept
-  private func formGradient(
-    _ bands: Range<Int>, _ frames: Range<Int>, clip: Int, _ saved: Saved, _ channels: Channels,
-    _ affine: (slope: Pointer, offset: Pointer), _ to: Pointer
-  ) {
-    let g = geometry
-    let inside = frames.clamped(to: 0..<g.shape.outT)
-    for band in bands {
-      let line = to + (band - bands.lowerBound) * frames.count * g.stride
-      guard band >= 0, band < g.shape.outF, !inside.isEmpty else {
-        line.update(repeating: 0, count: frames.count * g.stride)
-        continue
-      }
-      let first = (inside.lowerBound - frames.lowerBound) * g.stride
-      let end = first + inside.count * g.stride
-      line.update(repeating: 0, count: first)
-      (line + end).update(repeating: 0, count: frames.count * g.stride - end)
-      let at = line + first
-      let raw =
-        g.keepsRaw
-        ? saved.raw + ((clip * g.shape.outF + band) * g.shape.outT + inside.lowerBound) * g.stride
-        : at
-      // Beyond the last whole window nothing was chosen.
-      let pooled = band < g.outF * g.poolF ? inside.clamped(to: 0..<g.outT * g.poolT).count : 0
-      formRow(
-        raw, pooled, inside.count, affine, at, clip: clip, band: band, inside.lowerBound, saved,
-        channels)
-    }
-  }
-
-  /// One row: the affine part everywhere, and the pooled values' gradients in the first `pooled`
-  /// positions.
-  private func formRow(
-    _ raw: Pointer, _ pooled: Int, _ count: Int, _ affine: (slope: Pointer, offset: Pointer),
-    _ to: Pointer, clip: Int, band: Int, _ firstFrame: Int, _ saved: Saved, _ channels: Channels
-  ) {
-    let g = geometry
-    let line = (clip * g.outF + min(band / g.poolF, g.outF - 1)) * g.outT
-    let number = band % g.poolF * g.poolT
-    for v in stride(from: 0, to: g.stride, by: 8) {
-      let (slope, offset) = (Vector(loading: affine.slope, v), Vector(loading: affine.offset, v))
-      let of = OneVector(channels, v, of: g.channels)
-      var (window, place) = (firstFrame / g.poolT, firstFrame % g.poolT)
-      for t in 0..<pooled {
-        let value = Vector(loading: raw, t &* g.stride &+ v)
-        var gradient = offset.adding(slope, times: value)
-        let at = (line &+ window) &* g.stride &+ v
-        let own = Vector(loading: saved.pooled, at)
-        if g.averages {
-          gradient += own * of.slope(value)
-        } else {
-          gradient += cv_where_equal(
-            cv_load_bytes(saved.choices + at), Int32(truncatingIfNeeded: number &+ place), own)
-        }
-        gradient.store(to, t &* g.stride &+ v)
-        place &+= 1
-        if place == g.poolT { (window, place) = (window &+ 1, 0) }
-      }
-      var t = pooled
-      while t < count {
-        let value = Vector(loading: raw, t &* g.stride &+ v)
-        offset.adding(slope, times: value).store(to, t &* g.stride &+ v)
-        t &+= 1
-      }
-    }
-  }
-}
-
-/// Eight channels of the normalization.
-private struct OneVector {
-  let mean, inverse, scale, shift: Vector
-
-  @inline(__always) init(_ channels: FusedBlock.Channels, _ v: Int, of count: Int) {
-    let n = min(8, count &- v)
-    mean = Vector(loading: channels.mean, v, first: n)
-    inverse = Vector(loading: channels.inverseDeviation, v, first: n)
-    scale = Vector(loading: channels.scale, v, first: n)
-    shift = Vector(loading: channels.shift, v, first: n)
-  }
-
-  @inline(__always) func normalized(_ raw: Vector) -> Vector { (raw - mean) * inverse }
-
-  /// The slope of ELU where a raw value leads.
-  @inline(__always) func slope(_ raw: Vector) -> Vector {
-    let z = shift.adding(scale, times: raw)
-    return cv_select_greater(z, .zero, splat(1), Mathematics.exp(z))
   }
 }

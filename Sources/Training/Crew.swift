@@ -23,7 +23,7 @@ package final class Crew {
   /// - Parameters:
   ///   - contributionCount: floats of a lane's contribution
   ///   - welcome: what a worker must know before it can compute
-  ///   - processor: the only model of processor that workers may have; nil takes any
+  ///   - processor: what workers must compute on (see `Processor`); nil takes any
   ///   - announce: receives a line for the log
   package init(
     _ endpoint: CoordinatorEndpoint, lanes: Int, contributionCount: Int, welcome: Welcome,
@@ -213,7 +213,7 @@ package final class Crew {
       if hello.build != build {
         "this worker is build \(hello.build) and the coordinator is build \(build): install the same on both"
       } else if let processor, hello.processor != processor {
-        "this worker's processor is \(hello.processor) and the coordinator's is \(processor), which may "
+        "this worker computes on \(hello.processor) and the coordinator on \(processor), which may "
           + "round differently: --allow-mixed-cpus takes it, and the result may then depend on who "
           + "computes what"
       } else if !hasRoom {

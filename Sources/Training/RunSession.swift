@@ -80,7 +80,7 @@ package struct RunSession {
     let crew = Crew(
       endpoint, lanes: configuration.training.lanes, contributionCount: count,
       welcome: Welcome(configuration: configuration.yaml, storeFingerprint: store.fingerprint),
-      build: Build.version, processor: allowsMixedProcessors ? nil : Processor.model,
+      build: Build.version, processor: allowsMixedProcessors ? nil : Processor.description,
       announce: report.note)
     if allowsMixedProcessors {
       report.note("--allow-mixed-cpus: the result may depend on which processor computes what")
@@ -97,6 +97,7 @@ package struct RunSession {
         + "\(schedule.clips.count) clips to train on, \(store.clipCount(in: .validation)) to validate, "
         + "\(schedule.stepsPerEpoch) \(schedule.stepsPerEpoch == 1 ? "step" : "steps") an epoch; run \(folder.path)"
     )
+    report.note("computing on \(Processor.description)")
     report.note(
       "waiting for \(workers) \(workers == 1 ? "worker" : "workers") at \(endpoint.address)")
     do {

@@ -24,7 +24,7 @@ package struct WorkerLife {
     Hello(
       build: Build.version, host: ProcessInfo.processInfo.hostName,
       processID: Int(ProcessInfo.processInfo.processIdentifier), threads: threads,
-      processor: Processor.model)
+      processor: Processor.description)
   }
 
   /// Serves the coordinator behind `endpoint` until it says goodbye; if this worker cannot go on, the

@@ -25,10 +25,10 @@ struct Step: ParsableCommand {
     guard threads > 0, clips > 0, passes > 0 else {
       throw ValidationError("--threads, --clips and --passes must be positive")
     }
+    if case .failure(let refusal) = KernelChoice.made { throw ValidationError("\(refusal)") }
   }
 
   func run() throws {
-    Processor.prepare()
     let pool = ThreadPool(threads: threads)
     defer { pool.stop() }
     let network = try Architectures.network(
@@ -58,6 +58,7 @@ struct Step: ParsableCommand {
     if json {
       let object: [String: Any] = [
         "network": network.name, "size": size, "threads": threads, "clips": clips,
+        "kernels": kernels.name,
         "trainClipsPerSecond": Double(clips) / train,
         "inferenceClipsPerSecond": Double(clips) / infer,
         "trainGigaflops": rate, "productGigaflops": reference,
@@ -67,9 +68,11 @@ struct Step: ParsableCommand {
       print(String(decoding: data, as: UTF8.self))
     } else {
       let text = String(
-        format: "%@ %@, %d clips, threads %d: train %.2f clips/s, inference %.2f clips/s; "
+        format:
+          "%@ %@, %d clips, threads %d, %@ kernels: train %.2f clips/s, inference %.2f clips/s; "
           + "%.1f GFLOP/s, %.0f %% of this machine's matrix product (%.1f on one thread)",
-        network.name, size, clips, threads, Double(clips) / train, Double(clips) / infer, rate,
+        network.name, size, clips, threads, kernels.name, Double(clips) / train,
+        Double(clips) / infer, rate,
         100 * rate / reference / Double(threads), reference)
       print(text)
     }
