@@ -9,7 +9,11 @@ package struct DatasetError: Error, Equatable, CustomStringConvertible, Localize
     // stores
     case notAStore, unfinished, wrongVersion, missing, truncated, damaged, settingsDiffer,
       otherStore
-    case emptySplit, notRepresentable, occupied
+    case emptySplit, notRepresentable
+    // the folder that a store is to be made in: it has a finished store, or other files
+    case finished, occupied
+    // another program is at it
+    case busy
     // the machine: no permission, no space, a folder in the place of a file
     case inputOutput
   }
@@ -46,7 +50,7 @@ package struct DatasetError: Error, Equatable, CustomStringConvertible, Localize
   package var errorDescription: String? { description }
 
   /// What a program that stops for this error exits with: 65 for bad data, 69 for a resource.
-  package var exitCode: Int32 { code == .inputOutput || code == .occupied ? 69 : 65 }
+  package var exitCode: Int32 { code == .inputOutput || code == .busy ? 69 : 65 }
 }
 
 /// Text from a file, in quotes and short enough to stand in a message.

@@ -12,7 +12,8 @@ final class DirectoryClaim: Sendable {
 
   /// - Parameter keepsFinishedBlocks: leave what a journal in the folder vouches for, to go on with
   ///   it; otherwise such a folder is refused. Leftovers without a journal are removed
-  /// - Throws: `.occupied` if the folder holds a store or anything else, or is being written
+  /// - Throws: `.finished` if the folder holds a store, which is tidied up if its writer could not;
+  ///   `.occupied` if it holds anything else; `.busy` if it is being written
   init(_ directory: URL, keepsFinishedBlocks: Bool = false) throws {
     self.directory = directory
     do {
@@ -63,8 +64,9 @@ final class DirectoryClaim: Sendable {
           unlink(directory.appendingPathComponent(name).path)
         }
       }
-      throw occupied(
-        directory, "a finished store is already there; remove it or choose another folder")
+      throw DatasetError(
+        .finished, attempt: attempt, path: directory.path,
+        detail: "a finished store is already there; remove it, or choose another folder")
     }
     if hasJournal, !keepsFinishedBlocks {
       throw occupied(
@@ -111,8 +113,9 @@ final class DirectoryClaim: Sendable {
       guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
         let error =
           errno == EWOULDBLOCK
-          ? occupied(
-            directory, "another program is preparing a store there; wait for it to finish")
+          ? DatasetError(
+            .busy, attempt: attempt, path: directory.path,
+            detail: "another program is preparing a store there; wait for it to finish")
           : DatasetError.system("lock the mark of an unfinished store", path: path)
         close(descriptor)
         throw error

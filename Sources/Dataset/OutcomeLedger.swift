@@ -12,6 +12,9 @@ enum ClipOutcome: Sendable, Equatable {
   var reason: String? {
     if case .quarantined(let reason) = self { reason } else { nil }
   }
+
+  /// Of the reason, what stands before its colon: "silent".
+  var kind: String? { reason.map { String($0.prefix { $0 != ":" }) } }
 }
 
 /// What has become so far of the clips of a plan's share; any number of threads may ask and tell.
@@ -33,8 +36,8 @@ final class OutcomeLedger: Sendable {
     var stages: [Stage]
     /// Clips of each block that are not yet settled.
     var awaited: [Int]
-    /// Whether the block and its line in the journal are on the disk.
-    var isFinished: [Bool]
+    /// Clips of the blocks that are on the disk, with their lines in the journal.
+    var safe = 0
   }
 
   init(_ plan: StorePlan) {
@@ -42,8 +45,7 @@ final class OutcomeLedger: Sendable {
     state = Mutex(
       State(
         stages: Array(repeating: .awaited, count: plan.indices.count),
-        awaited: plan.blocks.map { plan.indices(ofBlock: $0).count },
-        isFinished: plan.blocks.map { _ in false }))
+        awaited: plan.blocks.map { plan.indices(ofBlock: $0).count }))
   }
 
   /// Says that a clip is being dealt with.
@@ -75,14 +77,14 @@ final class OutcomeLedger: Sendable {
     }
   }
 
-  /// Notes a block that is on the disk.
+  /// Notes a block that is on the disk, once.
   func finish(_ block: Int, _ outcomes: [ClipOutcome]) {
     state.withLock { state in
       for (place, outcome) in zip(plan.places(ofBlock: block), outcomes) {
         state.stages[place] = .settled(outcome)
       }
       state.awaited[block - plan.blocks.lowerBound] = 0
-      state.isFinished[block - plan.blocks.lowerBound] = true
+      state.safe += plan.indices(ofBlock: block).count
     }
   }
 
@@ -98,10 +100,5 @@ final class OutcomeLedger: Sendable {
   var outcomes: [ClipOutcome] { state.withLock { $0.stages.compactMap(\.outcome) } }
 
   /// How many clips are in blocks that are on the disk.
-  var safeClips: Int {
-    let isFinished = state.withLock { $0.isFinished }
-    return zip(plan.blocks, isFinished).reduce(0) { sum, block in
-      block.1 ? sum + plan.indices(ofBlock: block.0).count : sum
-    }
-  }
+  var safeClips: Int { state.withLock { $0.safe } }
 }

@@ -49,7 +49,7 @@ extension Store {
   ///   - fingerprint: of the store that is expected
   ///   - descriptionData: the bytes of its `store.json`
   ///   - tableData: the bytes of its clip table
-  /// - Throws: `.otherStore` or `.damaged` if these are not the fingerprint's, `.occupied` if
+  /// - Throws: `.otherStore` or `.damaged` if these are not the fingerprint's, `.busy` if
   ///   another process is at it
   package static func beginCopy(
     in directory: URL, fingerprint: String, descriptionData: Data, tableData: Data

@@ -32,7 +32,7 @@ package struct StoreJoin {
   ///   - restarts: removes what another unfinished preparation has left in the folder
   ///   - progress: called from several threads, with clips done and clips in all
   /// - Returns: the store, and how many of its clips are quarantined by the kind of the reason; nil
-  ///   if `stop` said so before
+  ///   if `stop` said so before. If it is there already, there is nothing to do
   package func run(
     into directory: URL, threads: Int, restarts: Bool = false,
     stop: @Sendable () -> Bool = { false },
@@ -43,7 +43,14 @@ package struct StoreJoin {
         .occupied, attempt: StorePart.attempt, path: directory.path,
         detail: "\(part.shard) is there; give the store a folder of its own")
     }
-    let writer = try StoreWriter(directory: directory, plan: plan, restarts: restarts)
+    let writer: StoreWriter
+    do {
+      writer = try StoreWriter(directory: directory, plan: plan, restarts: restarts)
+    } catch let error as DatasetError where error.code == .finished && !restarts {
+      let prepared = try PreparedStore(directory, is: plan)
+      try prepared.require(outcomes)
+      return (prepared.store, prepared.quarantined)
+    }
     let blocks = parts.flatMap { part in part.identity.blocks.map { (part, $0) } }
     let isComplete = try shareWork(blocks.count, threads: threads, stop: stop) {
       { piece in
@@ -56,6 +63,13 @@ package struct StoreJoin {
       }
     }
     return isComplete ? (try writer.finish(), writer.quarantined) : nil
+  }
+
+  /// What became of the plan's clips, by the parts' journals.
+  private var outcomes: [ClipOutcome] {
+    parts.flatMap { part in
+      part.identity.blocks.flatMap { part.blocks[$0]?.clips.map(\.outcome) ?? [] }
+    }
   }
 
   /// The parts by number, each there once.

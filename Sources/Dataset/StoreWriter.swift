@@ -13,7 +13,7 @@ import Foundation
 ///
 /// Whole blocks survive an interruption: each is on the disk before the journal says so. Another
 /// writer of the same plan may take them over, once it has checked them, instead of making them
-/// again.
+/// again (see `StoreTakeOver.swift`).
 package final class StoreWriter: Sendable {
   static let quarantineName = "quarantine.csv"
 
@@ -22,15 +22,15 @@ package final class StoreWriter: Sendable {
   package var tags: [String] { plan.identity.tags }
 
   private let directory: URL
-  private let stamps: [FileStamp?]
+  let stamps: [FileStamp?]
   private let tagPlaces: [String: Int]
   private let claim: DirectoryClaim
-  private let journal: PreparationJournal
+  let journal: PreparationJournal
   /// What an earlier writer has finished here, by block.
-  private let begun: [Int: BegunBlock]
-  private let ledger: OutcomeLedger
+  let begun: [Int: BegunBlock]
+  let ledger: OutcomeLedger
 
-  private struct BegunBlock {
+  struct BegunBlock {
     let outcomes: [ClipOutcome]
     let stamps: [FileStamp?]
   }
@@ -41,9 +41,9 @@ package final class StoreWriter: Sendable {
   ///   - stamps: of the sound files of `plan.indices`; with other stamps than an earlier writer's,
   ///     a block is not taken over. nil if features do not come from files
   ///   - restarts: removes what an earlier writer has left, whatever its plan
-  /// - Throws: `.noClips` if there is no tag, `.occupied` if the folder is in use, `.otherStore` if
-  ///   it was left by a writer with another plan, `.wrongVersion` or `.damaged` for an unreadable
-  ///   journal, `.inputOutput`
+  /// - Throws: `.noClips` if there is no tag, `.finished` if a store is there already, `.occupied` or
+  ///   `.busy` if the folder is in use, `.otherStore` if it was left by a writer with another plan,
+  ///   `.wrongVersion` or `.damaged` for an unreadable journal, `.inputOutput`
   package init(
     directory: URL, plan: StorePlan, stamps: [FileStamp?]? = nil, restarts: Bool = false
   ) throws {
@@ -56,7 +56,10 @@ package final class StoreWriter: Sendable {
     let stamps = stamps ?? Array(repeating: nil, count: count)
     precondition(stamps.count == count, "\(stamps.count) stamps for \(count) clips")
     // Looked at before the folder is claimed, so that a wrong command leaves a part as it is.
-    if !restarts { try Self.require(plan, PreparationJournal.read(directory), directory) }
+    let description = directory.appendingPathComponent(StoreDescription.fileName)
+    if !restarts, access(description.path, F_OK) != 0 {
+      try Self.require(plan, PreparationJournal.read(directory), directory)
+    }
     claim = try DirectoryClaim(directory, keepsFinishedBlocks: true)
     if restarts { try claim.clear() }
     var begun: [Int: BegunBlock] = [:]
@@ -156,7 +159,7 @@ package final class StoreWriter: Sendable {
 
   // MARK: Blocks
 
-  private func url(ofBlock block: Int) -> URL {
+  func url(ofBlock block: Int) -> URL {
     directory.appendingPathComponent(StoreDescription.blockName(block))
   }
 
@@ -185,69 +188,10 @@ package final class StoreWriter: Sendable {
       })
   }
 
-  // MARK: Going on after an interruption
-
-  /// The blocks that an earlier writer of this plan has finished here; see `takeOver`.
-  package var begunBlocks: [Int] { begun.keys.sorted() }
-
-  /// Clips, quarantined ones too, of the blocks that an interruption would not undo.
-  package var safeClips: Int { ledger.safeClips }
-
-  /// Takes over one of `begunBlocks` if its file is as it was written and its sound files are what
-  /// they were. May be called from any thread, once for each block, before its clips are added.
-  ///
-  /// - Returns: whether it was taken over; if not, its clips remain
-  package func takeOver(_ block: Int) throws -> Bool {
-    guard let begun = begun[block], begun.stamps[...] == stamps[plan.places(ofBlock: block)],
-      try isIntact(block, begun.outcomes)
-    else { return false }
-    ledger.finish(block, begun.outcomes)
-    return true
-  }
-
-  private func isIntact(_ block: Int, _ outcomes: [ClipOutcome]) throws -> Bool {
-    let checksums = outcomes.compactMap(\.checksum)
-    do {
-      let file = try MappedFile(
-        url(ofBlock: block), attempt: "check block \(block)",
-        expectedSize: checksums.count * plan.clipBytes)
-      return file.firstClip(differingFrom: checksums) == nil
-    } catch let error as DatasetError where error.code != .inputOutput {
-      return false
-    }
-  }
-
-  /// Gives the store another folder's block: as a link to the same file, or as a copy if that folder
-  /// is on another file system.
-  ///
-  /// - Throws: `.damaged` if it is not as it was written; `.missing`, `.truncated`, `.inputOutput`
-  func adopt(_ block: PreparationJournal.Block, from source: URL) throws {
-    let attempt = "join block \(block.block)"
-    let stored = block.clips.filter { $0.checksum != nil }
-    let file = try MappedFile(source, attempt: attempt, expectedSize: stored.count * plan.clipBytes)
-    if let clip = file.firstClip(differingFrom: stored.compactMap(\.checksum)) {
-      throw DatasetError(
-        .damaged, attempt: attempt, path: source.path,
-        detail: "clip \(quoted(stored[clip].id)) does not match its checksum; prepare this part "
-          + "again with the same arguments, which replaces what is damaged")
-    }
-    let target = url(ofBlock: block.block)
-    if try !DurableFile.link(source, as: target) {
-      try withExtendedLifetime(file) { try DurableFile.write(file.bytes, to: target) }
-    }
-    try journal.append(block)
-    ledger.finish(block.block, block.clips.map(\.outcome))
-  }
-
   // MARK: The end
 
   /// How many clips are quarantined, by the kind of their reason: most frequent first.
-  package var quarantined: [(kind: String, clips: Int)] {
-    let reasons = ledger.outcomes.compactMap(\.reason)
-    let counts = Dictionary(grouping: reasons) { String($0.prefix { $0 != ":" }) }
-    return counts.map { (kind: $0, clips: $1.count) }
-      .sorted { $0.clips != $1.clips ? $0.clips > $1.clips : utf8Precedes($0.kind, $1.kind) }
-  }
+  package var quarantined: [(kind: String, clips: Int)] { ledger.outcomes.quarantined }
 
   /// Writes the list of quarantined clips, the clip table and, last of all, `store.json`.
   ///
@@ -295,16 +239,5 @@ package final class StoreWriter: Sendable {
 extension PreparationJournal.Clip {
   var outcome: ClipOutcome {
     checksum.map { .stored(checksum: $0) } ?? .quarantined(reason: reason ?? "")
-  }
-}
-
-extension MappedFile {
-  /// The first of a block's clips that does not match its checksum, or nil.
-  fileprivate func firstClip(differingFrom checksums: [UInt64]) -> Int? {
-    checksums.indices.first { clip in
-      let size = bytes.count / checksums.count
-      let clipBytes = UnsafeRawBufferPointer(rebasing: bytes[clip * size..<(clip + 1) * size])
-      return checksum(clipBytes) != checksums[clip]
-    }
   }
 }

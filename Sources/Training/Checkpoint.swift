@@ -107,6 +107,8 @@ package struct Checkpoint {
   package var tags: [String] { description.tags }
   package var features: [FeatureSetting] { description.features }
   package var position: RunState.Position { progress.position }
+  /// - Throws: `NetworkError` if its configuration is of no network
+  package func network() throws(NetworkError) -> Models.Network { try description.network() }
   package var history: [RunState.Validation] { progress.history }
   package var stopping: EarlyStopping { progress.stopping }
 

@@ -23,7 +23,7 @@ package struct Evaluation {
       throw TrainingError(
         .badInput, "\(store.directory.path) has no clips in its \(split.rawValue) split")
     }
-    try MachineMemory.require(
+    try MemoryBudget.machine.require(
       Evaluator.memory(model.network, threads: threads), for: "evaluating \(path)",
       advice: "lower --threads, or evaluate it on another machine")
     let pool = ThreadPool(threads: threads)

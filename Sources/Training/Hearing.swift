@@ -1,5 +1,6 @@
 import Audio
 import Foundation
+import Layers
 import Models
 
 /// How a model hears sounds: which excerpts of a file become which maps.
@@ -13,6 +14,8 @@ struct Hearing: Sendable {
   let network: Models.Network
   /// Samples from the start of one window to the next; nil is the one excerpt.
   let hop: Int?
+  /// A warning, if windows are much shorter than what the network was trained with.
+  let note: String?
 
   /// - Parameters:
   ///   - path: the model's, for messages
@@ -28,7 +31,7 @@ struct Hearing: Sendable {
           + "maps with --features")
     }
     guard window != nil || hop != nil else {
-      (self.settings, network, self.hop) = (settings, model.network, nil)
+      (self.settings, network, self.hop, note) = (settings, model.network, nil, nil)
       return
     }
     let rate = Double(settings.sampleRateHz)
@@ -54,6 +57,20 @@ struct Hearing: Sendable {
             + "\(windows.frames) frames: \(reason); leave --window out to give it "
             + "\(model.network.input[2]) frames")
       })
+    note = Self.note(windows, network, trained: model.network.input[2])
+  }
+
+  /// - Parameter trained: frames that the model was trained with
+  private static func note(
+    _ windows: FeatureSettings, _ network: Models.Network, trained: Int
+  ) -> String? {
+    guard 2 * windows.frames < trained else { return nil }
+    let seconds = Double((trained - 1) * windows.hopLength) / Double(windows.sampleRateHz)
+    let isPadded = network.layers.contains { $0 is TimePadding }
+    return "windows of \(windows.durationSeconds) s are less than half of the "
+      + String(format: "%.2f s that the model was trained with", seconds)
+      + (isPadded ? ", and padding takes the place of the rest" : "")
+      + ": its tags may mean little; leave --window out, or lengthen it"
   }
 }
 

@@ -46,19 +46,15 @@ package struct Inspection {
     let network = try configuration.network(
       tags: tags, bands: 96, frames: configuration.augmentation.cropFrames ?? 1366)
     let clips = configuration.training.clipsPerLane
-    let bytes =
-      Executor.memory(network, clips: clips, trains: true, threads: 1)
-      + Evaluator.memory(network, threads: 1)
+    let bytes = LaneComputer.memory(network, clips: clips, threads: 1)
     return layers(network)
-      + "weights and biases: \(network.weightsAndBiases)\n"
-      + "parameters with batch normalization: \(network.parameterCount), "
-      + "running statistics: \(network.weightCount - network.parameterCount)\n"
-      + "multiply-adds per clip: \(network.multiplyAdds)\n"
-      + "memory of a worker, one thread: \(bytes / 1_000_000) MB with \(clips) clips a lane\n"
+      + totals(network)
+      + "memory of a worker, one thread: \(MemoryBudget.text(bytes)) with \(clips) clips a lane\n"
   }
 
   private static func describe(_ model: TaggingModel) -> String {
     layers(model.network)
+      + totals(model.network)
       + "network: \(model.network.name), \(model.tags.count) tags: "
       + model.tags.joined(separator: ", ") + "\n"
       + "features: "
@@ -80,6 +76,14 @@ package struct Inspection {
     ).text
   }
 
+  private static func totals(_ network: Models.Network) -> String {
+    "layers: \(network.layers.count)\n"
+      + "weights and biases: \(network.weightsAndBiases)\n"
+      + "parameters with batch normalization: \(network.parameterCount), "
+      + "running statistics: \(network.weightCount - network.parameterCount)\n"
+      + "multiply-adds per clip: \(network.multiplyAdds)\n"
+  }
+
   private static func describe(_ checkpoint: Checkpoint) throws -> String {
     let position = checkpoint.position
     let best = checkpoint.stopping.best
@@ -87,6 +91,7 @@ package struct Inspection {
       [$0.name, Shape($0.shape).description, $0.type.rawValue]
     }
     return TextTable(["tensor", "shape", "type"], rows).text
+      + totals(try checkpoint.network())
       + "network: \(checkpoint.configuration.model.network.rawValue), \(checkpoint.tags.count) tags: "
       + checkpoint.tags.joined(separator: ", ") + "\n"
       + "step \(position.step), epoch \(position.epoch), step in epoch \(position.stepInEpoch)\n"

@@ -23,14 +23,15 @@ package final class LaneComputer {
   /// Batches that are read ahead.
   private static let depth = 4
 
-  package init(_ configuration: Configuration, store: Store, pool: ThreadPool) throws {
+  /// - Throws: `TrainingError` if it does not fit into `memory`
+  package init(
+    _ configuration: Configuration, store: Store, pool: ThreadPool, memory: MemoryBudget = .machine
+  ) throws {
     let configuration = try configuration.resolved(for: store)
     network = try configuration.network(for: store)
     let clips = configuration.training.clipsPerLane
-    try MachineMemory.require(
-      Executor.memory(network, clips: clips, trains: true, threads: pool.threads)
-        + Evaluator.memory(network, threads: pool.threads)
-        + (Self.depth + 2) * clips * store.bands * store.frames * MemoryLayout<Float>.stride,
+    try memory.require(
+      Self.memory(network, clips: clips, threads: pool.threads),
       for: "a worker with \(clips) clips a lane",
       advice: "lower training.clipsPerLane or the network's width")
     schedule = configuration.schedule(for: store)
@@ -46,6 +47,14 @@ package final class LaneComputer {
     prefetcher = Prefetcher(store: store, depth: Self.depth) { key in
       schedule.clips(epoch: key.epoch, step: key.step, lane: key.lane)
     }
+  }
+
+  /// Bytes that a worker takes: arenas, weights, clips read ahead, and vectors on their way.
+  package static func memory(_ network: Models.Network, clips: Int, threads: Int) -> Int {
+    Executor.memory(network, clips: clips, trains: true, threads: threads)
+      + Evaluator.memory(network, threads: threads)
+      + ((depth + 2) * clips * network.input.count + 3 * network.weightCount)
+      * MemoryLayout<Float>.stride
   }
 
   package func stop() { prefetcher.stop() }

@@ -8,7 +8,7 @@ import Synchronization
 /// Interrupted in whatever way and run again, it goes on where it was, in whole blocks: a block is
 /// taken over if its features are as they were written and its sound files have the sizes and times
 /// of modification that they had. So the finished store is what the files, as they are now, would
-/// have given in one go.
+/// have given in one go. A finished store that is this preparation's already stays as it is.
 package struct Preparation {
   /// What becomes of clips whose sound cannot be used.
   package enum Strictness: Sendable {
@@ -82,8 +82,12 @@ package struct Preparation {
       settings: settings.entries.map { FeatureSetting($0.name, $0.value) },
       clipsPerBlock: clipsPerBlock, shard: shard)
     let stamps = try lookAtFiles(plan)
-    let writer = try StoreWriter(
-      directory: store, plan: plan, stamps: stamps, restarts: restarts)
+    let writer: StoreWriter
+    do {
+      writer = try StoreWriter(directory: store, plan: plan, stamps: stamps, restarts: restarts)
+    } catch let error as DatasetError where error.code == .finished && shard == nil && !restarts {
+      return try alreadyPrepared(plan, stamps)
+    }
     do {
       try takeOver(writer, progress)
       try compute(writer, progress)
@@ -96,6 +100,15 @@ package struct Preparation {
       throw TrainingError(
         .interrupted, "stopped by \(interruption() ?? "a signal"); \(kept(writer))")
     }
+  }
+
+  /// The store that is there, if it is this preparation's.
+  private func alreadyPrepared(_ plan: StorePlan, _ stamps: [FileStamp?]) throws -> Outcome {
+    let prepared = try PreparedStore(store, is: plan)
+    try prepared.require(stamps, of: plan)
+    note("already prepared: the store in \(store.path) is of these clips and settings")
+    return Outcome(
+      store: prepared.store, clips: plan.indices.count, quarantined: prepared.quarantined)
   }
 
   private struct Interrupted: Error {}

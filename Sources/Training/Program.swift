@@ -198,7 +198,7 @@ package final class Counter: Sendable {
 
 extension LocalWorkers {
   /// Starts `count` workers of the program `worker` that lies beside this one.
-  package func startWorkers(_ count: Int, threads: Int?, _ launching: RunSession.Launching) throws {
+  package func startWorkers(_ count: Int, threads: Int, _ launching: RunSession.Launching) throws {
     guard count > 0 else { return }
     let here = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
     let program = here.deletingLastPathComponent().appendingPathComponent("worker").path
@@ -206,13 +206,12 @@ extension LocalWorkers {
       throw TrainingError(
         .unavailable, "there is no program worker beside \(here.path): build all of Tutti")
     }
-    let cores = ProcessInfo.processInfo.activeProcessorCount
     for _ in 0..<count {
       try start(
         program,
         [
           "--connect", launching.address, "--data", launching.store.path,
-          "--threads", String(threads ?? max(1, cores / count)), "--leashed",
+          "--threads", String(threads), "--leashed",
         ])
     }
   }

@@ -2,6 +2,7 @@ import Cluster
 import Dataset
 import Foundation
 import Kernels
+import Models
 
 /// One life of a coordinator: opens or resumes the run's folder, gathers the workers, trains.
 package struct RunSession {
@@ -14,6 +15,11 @@ package struct RunSession {
   package var address = "tcp://127.0.0.1:0"
   /// Workers to wait for.
   package var workers: Int
+  /// How many of them run on this machine, and the threads of each.
+  package var localWorkers = 0
+  package var localThreads = 1
+  /// What the coordinator and its local workers may take, all together.
+  package var memory = MemoryBudget.machine
   /// Whether workers may run on another kind of processor than the coordinator.
   package var allowsMixedProcessors = false
   package var output = ProgressDisplay.Output.standardError
@@ -36,6 +42,24 @@ package struct RunSession {
     package let wake: @Sendable () -> Void
   }
 
+  /// The coordinator and all workers that it starts here stand beside each other.
+  private func requireMemory(_ network: Models.Network) throws {
+    // Weights, two moments, a sum, and a vector on its way in and out.
+    let own = 6 * network.weightCount * MemoryLayout<Float>.stride
+    let clips = configuration.training.clipsPerLane
+    let worker = LaneComputer.memory(network, clips: clips, threads: localThreads)
+    let team =
+      localWorkers == 0
+      ? "" : " with \(localWorkers) \(localWorkers == 1 ? "worker" : "workers") on this machine"
+    try memory.require(
+      own + localWorkers * worker,
+      for: "a coordinator of \(network.weightsAndBiases) weights and biases\(team)",
+      advice: localWorkers > 1
+        ? "start fewer workers (each needs \(MemoryBudget.text(worker)) with \(clips) clips a lane), "
+          + "lower training.clipsPerLane or the network's width"
+        : "lower training.clipsPerLane or the network's width")
+  }
+
   /// Trains to the end.
   ///
   /// - Parameter trouble: says that a worker which was started here has died
@@ -47,11 +71,7 @@ package struct RunSession {
     try configuration.requireFeatures(of: store)
     let network = try configuration.network(for: store)
     let schedule = configuration.schedule(for: store)
-    // Weights, two moments, a sum, and a vector on its way in and out.
-    try MachineMemory.require(
-      6 * network.weightCount * MemoryLayout<Float>.stride,
-      for: "a coordinator of \(network.weightsAndBiases) weights and biases",
-      advice: "lower the network's width")
+    try requireMemory(network)
     let state = RunState(network, configuration, stepsPerEpoch: schedule.stepsPerEpoch)
     let progress = ProgressDisplay(
       epochs: configuration.training.epochs, stepsPerEpoch: schedule.stepsPerEpoch,

@@ -46,21 +46,27 @@ final class Tagger {
   /// - Throws: `AudioError`, `DatasetError` or `TrainingError` about this one input
   func tag(_ input: TaggingInput, isStopped: () -> Bool) throws -> TagProbabilities {
     switch input {
-    case .map(let array, let index):
+    case .map(let array, let index, let path):
       let size = evaluator.network.input.count
       let map = array.floats((index * size)..<((index + 1) * size))
       if let place = map.firstIndex(where: { !$0.isFinite }) {
         throw TrainingError(
-          .badInput, "\(array.path): value \(index * size + place) is \(map[place])")
+          .badInput, "\(path): value \(index * size + place) is \(map[place])")
       }
-      return TagProbabilities(mean: try probabilities(map, of: array.path), windows: [])
+      return TagProbabilities(mean: try probabilities(map, of: path), windows: [])
+    case .soundless(let folder):
+      throw TrainingError(
+        .badInput,
+        "\(folder): there are no sound files in this folder or below it; they are known by "
+          + TaggingInput.extensions.map { "." + $0 }.joined(separator: ", "))
     case .sound(let path):
       guard let hearing, let extractor else { preconditionFailure("Tagger: made for maps") }
       if let hop = hearing.hop { return try tagWindows(of: path, hop, extractor, isStopped) }
       var map = [Float](repeating: 0, count: hearing.settings.values)
       var span = map.mutableSpan
       try extractor.features(ofFile: path, into: &span)
-      return TagProbabilities(mean: try probabilities(asStored(map), of: path), windows: [])
+      return TagProbabilities(
+        mean: try probabilities(asStored(map, of: path), of: path), windows: [])
     }
   }
 
@@ -79,7 +85,7 @@ final class Tagger {
       do {
         var span = map.mutableSpan
         try extractor.logMel(samples.span, into: &span)
-        probabilities = try self.probabilities(asStored(map), of: path)
+        probabilities = try self.probabilities(asStored(map, of: path), of: path)
       } catch let error as AudioError where error.code == .silent {
         silence = AudioError(.silent, attempt: error.attempt, path: path, detail: error.detail)
       }
@@ -97,13 +103,14 @@ final class Tagger {
 
   /// The map rounded to half precision, as a store keeps it: a clip gets the probabilities that it
   /// has there, to the bit.
-  private func asStored(_ map: [Float]) throws -> [Float] {
+  private func asStored(_ map: [Float], of path: String) throws -> [Float] {
     var halves = [UInt16](repeating: 0, count: map.count)
     let misfit = map.withUnsafeBufferPointer { map in
       halves.withUnsafeMutableBufferPointer { HalfPrecision.encode(map, into: $0) }
     }
     if let misfit {
-      throw TrainingError(.badInput, "a feature is \(map[misfit]), too large for half precision")
+      throw TrainingError(
+        .badInput, "\(path): a feature is \(map[misfit]), too large for half precision")
     }
     return [Float](unsafeUninitializedCapacity: map.count) { rounded, count in
       count = map.count

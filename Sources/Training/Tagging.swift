@@ -10,8 +10,8 @@ package struct Tagging: Sendable {
   private let hearing: Hearing?
   /// Fewer than asked for where memory is short.
   package let threads: Int
-  /// What a person should know about the threads; nil if there are as many as asked for.
-  package let note: String?
+  /// What a person should know: windows that are very short, threads that are fewer than asked for.
+  package let notes: [String]
 
   /// What came of one input.
   package typealias Outcome = Result<TagProbabilities, any Error>
@@ -22,11 +22,11 @@ package struct Tagging: Sendable {
   ///   - path: the model's, for messages
   ///   - window: seconds; with neither window nor hop, one excerpt from a file's middle is tagged
   ///   - hop: seconds from one window's start to the next
-  ///   - memory: bytes that may be taken
+  ///   - memory: what may be taken
   /// - Throws: `TrainingError`, `CheckpointError` if the model cannot tag sounds so, or not here
   package init(
     _ model: TaggingModel, path: String, window: Double?, hop: Double?, threads: Int,
-    memory: Int = MachineMemory.bytes
+    memory: MemoryBudget = .machine
   ) throws {
     let hearing = try Hearing(model, path: path, window: window, hop: hop)
     try self.init(model, path: path, hearing, threads, memory)
@@ -34,23 +34,24 @@ package struct Tagging: Sendable {
 
   /// To tag maps of features.
   package init(
-    maps model: TaggingModel, path: String, threads: Int, memory: Int = MachineMemory.bytes
+    maps model: TaggingModel, path: String, threads: Int, memory: MemoryBudget = .machine
   ) throws {
     try self.init(model, path: path, nil, threads, memory)
   }
 
   private init(
-    _ model: TaggingModel, path: String, _ hearing: Hearing?, _ wanted: Int, _ memory: Int
+    _ model: TaggingModel, path: String, _ hearing: Hearing?, _ wanted: Int, _ memory: MemoryBudget
   ) throws {
     let tagger = Tagger.memory(model, hearing)
-    try MachineMemory.require(
-      tagger, of: memory, for: "tagging with \(path)",
+    try memory.require(
+      tagger, for: "tagging with \(path)",
       advice: "tag on another machine, or in shorter windows")
     self.model = model
     self.hearing = hearing
-    threads = min(wanted, memory / tagger)
-    note =
+    threads = min(wanted, memory.bytes / tagger)
+    let threadNote =
       threads < wanted ? "\(threads) of \(wanted) threads: there is no memory for more" : nil
+    notes = [hearing?.note, threadNote].compactMap(\.self)
   }
 
   /// Tags all inputs.

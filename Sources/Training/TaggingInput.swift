@@ -6,29 +6,31 @@ import Kernels
 package enum TaggingInput: Sendable {
   /// A sound file.
   case sound(String)
-  /// One map of an array of features made elsewhere.
-  case map(NumPyArray, index: Int)
+  /// A folder without sound files, to be reported like a file that is no sound.
+  case soundless(folder: String)
+  /// One map of an array of features made elsewhere, in the file at `path`.
+  case map(NumPyArray, index: Int, path: String)
 
   /// The sound files that `paths` name: each itself, and of a folder all below it, sorted by path.
-  /// A folder without any stays as it is, to be reported like a file that is no sound.
   package static func sounds(_ paths: [String]) -> [TaggingInput] {
-    paths.flatMap { path -> [String] in
+    paths.flatMap { path -> [TaggingInput] in
       var isFolder: ObjCBool = false
       guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder),
         isFolder.boolValue, let names = FileManager.default.enumerator(atPath: path)
-      else { return [path] }
+      else { return [.sound(path)] }
       let folder = path.hasSuffix("/") ? path : path + "/"
       let sounds = names.compactMap { $0 as? String }.filter { name in
         let parts = name.split(separator: "/")
         return !parts.contains { $0.hasPrefix(".") }
           && extensions.contains((name as NSString).pathExtension.lowercased())
       }
-      return sounds.isEmpty ? [path] : sounds.sorted().map { folder + $0 }
-    }.map { .sound($0) }
+      return sounds.isEmpty
+        ? [.soundless(folder: path)] : sounds.sorted().map { .sound(folder + $0) }
+    }
   }
 
   /// What a folder's sound files are known by.
-  private static let extensions: Set<String> = [
+  static let extensions = [
     "aif", "aifc", "aiff", "au", "caf", "flac", "mp3", "oga", "ogg", "opus", "rf64", "snd", "w64",
     "wav",
   ]
@@ -49,20 +51,19 @@ package enum TaggingInput: Sendable {
           + "\(one), or N × \(one) of them at once")
     }
     let count = array.shape.count == 3 ? array.shape[0] : 1
-    return (0..<count).map { .map(array, index: $0) }
+    return (0..<count).map { .map(array, index: $0, path: path) }
   }
 
-  /// The file's path.
+  /// The file's path, or the folder's, as it was given.
   package var file: String {
     switch self {
-    case .sound(let path): path
-    case .map(let array, _): array.path
+    case .sound(let path), .soundless(let path), .map(_, _, let path): path
     }
   }
 
   /// The place of a map among others in its file.
   package var index: Int? {
-    guard case .map(let array, let index) = self, array.shape.count == 3 else { return nil }
+    guard case .map(let array, let index, _) = self, array.shape.count == 3 else { return nil }
     return index
   }
 }

@@ -13,25 +13,35 @@ package struct TaggingText: Sendable {
 
   /// ```
   /// {"file": "a.mp3", "tags": [{"tag": "jazz", "probability": 0.444}, …]}
-  /// {"file": "b.mp3", "error": "b.mp3: cannot read the sound: …"}
+  /// {"file": "b.mp3", "error": "cannot read the sound: …"}
   /// ```
-  /// With windows, `"windows": [{"start": 0.0, "tags": […]}, …]` follows, in seconds; a silent window
-  /// has no tags. A map of several has its place in the file, `"index": 0`.
+  /// With windows, `"windows": [{"start": 0.0, "tags": […]}, …]` follows, in seconds to the
+  /// millisecond; a silent window has no tags. A map of several has its place in the file,
+  /// `"index": 0`.
   package func json(_ input: TaggingInput, _ outcome: Tagging.Outcome) -> String {
     var fields = ["\"file\": \(input.file.quotedAsJSON)"]
     if let index = input.index { fields.append("\"index\": \(index)") }
     switch outcome {
-    case .failure(let error): fields.append("\"error\": \("\(error)".quotedAsJSON)")
+    case .failure(let error):
+      fields.append("\"error\": \(problem(input, error).quotedAsJSON)")
     case .success(let probabilities):
       fields.append("\"tags\": \(json(probabilities.mean))")
       if !probabilities.windows.isEmpty {
         let windows = probabilities.windows.map {
-          "{\"start\": \($0.start), \"tags\": \(json($0.probabilities))}"
+          "{\"start\": \(($0.start * 1000).rounded() / 1000), "
+            + "\"tags\": \(json($0.probabilities))}"
         }
         fields.append("\"windows\": [\(windows.joined(separator: ", "))]")
       }
     }
     return "{\(fields.joined(separator: ", "))}\n"
+  }
+
+  /// What is wrong with an input: the error without the file that it begins with.
+  private func problem(_ input: TaggingInput, _ error: any Error) -> String {
+    let text = "\(error)"
+    let name = input.file + ": "
+    return text.hasPrefix(name) ? String(text.dropFirst(name.count)) : text
   }
 
   private func json(_ probabilities: [Float]) -> String {

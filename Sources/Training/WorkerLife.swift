@@ -9,14 +9,17 @@ package struct WorkerLife {
   package let threads: Int
   /// Whether other workers share this machine's cores, so that waiting threads must not spin.
   package let sharesCores: Bool
+  package let memory: MemoryBudget
   package let announce: (String) -> Void
 
   package init(
-    store: String, threads: Int, sharesCores: Bool, announce: @escaping (String) -> Void
+    store: String, threads: Int, sharesCores: Bool, memory: MemoryBudget = .machine,
+    announce: @escaping (String) -> Void
   ) {
     self.store = store
     self.threads = threads
     self.sharesCores = sharesCores
+    self.memory = memory
     self.announce = announce
   }
 
@@ -72,7 +75,8 @@ package struct WorkerLife {
     }
     let pool = ThreadPool(threads: threads, spins: sharesCores ? 0 : 20_000)
     defer { pool.stop() }
-    let computer = try LaneComputer(configuration, store: store, pool: pool)
+    let computer = try LaneComputer(
+      configuration, store: store, pool: pool, memory: memory)
     defer { computer.stop() }
     let count = computer.network.weightCount + 1
     try endpoint.expect(largestVector: count)

@@ -46,6 +46,11 @@ import Training
   var resume: String?
   @Option(
     help: ArgumentHelp(
+      "The most memory that the coordinator and its local workers may take (default: the machine's).",
+      valueName: "6GB"))
+  var memory: MemoryBudget?
+  @Option(
+    help: ArgumentHelp(
       "Where workers connect (default: a free port on loopback).", valueName: "tcp://host:port"))
   var bind: String?
   @Option(name: .customLong("await"), help: "Workers on other machines to wait for.")
@@ -99,12 +104,16 @@ import Training
     session.folder = resume ?? folder
     session.resumes = resume != nil
     session.allowsMixedProcessors = allowMixedCpus
+    let workers = self.workers
+    let threads =
+      self.threads ?? max(1, ProcessInfo.processInfo.activeProcessorCount / max(workers, 1))
+    (session.localWorkers, session.localThreads) = (workers, threads)
+    if let memory { session.memory = memory }
     if let bind { session.address = bind }
     let wake = Wake()
     let interruption = Interruption { wake() }
     session.interruption = { interruption.signalName }
     let local = LocalWorkers { wake() }
-    let (workers, threads) = (self.workers, self.threads)
     session.launch = { launching in
       wake.set(launching.wake)
       try local.startWorkers(workers, threads: threads, launching)
@@ -124,4 +133,8 @@ import Training
     let isAddress = host.allSatisfy { $0.isNumber || $0 == "." }
     return host == "localhost" || host.hasPrefix("127.") && isAddress || host == "[::1]"
   }
+}
+
+extension MemoryBudget: ExpressibleByArgument {
+  public init?(argument: String) { self.init(option: argument) }
 }

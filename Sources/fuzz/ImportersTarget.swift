@@ -39,6 +39,9 @@ extension Target {
       expect(
         !record.path.hasPrefix("/") && !record.path.hasPrefix("../"), "unsafe: \(record.path)")
     }
+    let account = imported.report
+    let dropped = account.dropped.reduce(0) { $0 + $1.rows }
+    expect(account.clipRows == account.kept.reduce(0, +) + dropped, "\(account.summary)")
     let report = imported.report.lines.joined(separator: "\n")
     expect(!imported.manifest.records.isEmpty && isReadable(report), "a report: \(report)")
   }

@@ -32,9 +32,14 @@ struct Import: ParsableCommand {
 
   func run() throws {
     Program.run {
+      let configuration = try Configuration(path: config, overrides: overrides)
       let model = try TaggingModel(
-        importing: weights, configuration: Configuration(path: config, overrides: overrides),
-        tags: tags, map: map)
+        importing: weights, configuration: configuration, tags: tags, map: map)
+      if configuration.loss.kind == .auto {
+        Program.say(
+          "loss.kind auto is binary here, where no store decides: any number of tags a clip; for "
+            + "exactly one, --set loss.kind=softmax")
+      }
       try model.write(to: out)
       print(
         "\(out): \(model.network.name), \(model.tags.count) tags, "

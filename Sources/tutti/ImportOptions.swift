@@ -5,7 +5,7 @@ import Foundation
 /// What a data set is imported from, and how. A command takes these options over as a group:
 ///
 ///     @OptionGroup(title: "Data set") var importing: ImportOptions
-///     try importing.requireLists()         // in run(), before anything else
+///     importing.missingLists               // nil, asked in run() before anything else
 ///     let imported = try importing.imported()
 struct ImportOptions: ParsableArguments {
   @Option(
@@ -91,15 +91,14 @@ struct ImportOptions: ParsableArguments {
   /// Whether there is anything to import.
   var areGiven: Bool { tags != nil || metadata != nil }
 
-  /// Not part of `validate()`, which would speak before the parser does of a misspelt option.
-  ///
-  /// - Throws: `ValidationError`
-  func requireLists() throws {
-    guard !areGiven else { return }
-    throw ValidationError(
-      dataset == "csv"
+  /// What to say if there is nothing to import. Not part of `validate()`, which would speak before the
+  /// parser does of a misspelt option.
+  var missingLists: String? {
+    areGiven
+      ? nil
+      : dataset == "csv"
         ? "give the list of clips with --tags"
-        : "give the folder of the data set's lists with --metadata")
+        : "give the folder of the data set's lists with --metadata"
   }
 
   /// Reads the data set; nothing of its sound is touched.
@@ -108,7 +107,7 @@ struct ImportOptions: ParsableArguments {
   /// - Precondition: `areGiven`
   func imported() throws -> Imported {
     guard let importer = Importers.named(dataset), let metadata = tags ?? metadata else {
-      preconditionFailure("imported() before validate() and requireLists()")
+      preconditionFailure("imported() before validate() and missingLists")
     }
     var request = ImportRequest(metadata: URL(fileURLWithPath: metadata))
     request.audio = audio.map { URL(fileURLWithPath: $0) }

@@ -11,7 +11,8 @@ struct Prepare: ParsableCommand {
       tags.csv has the columns clip_id, path, split (train, validation or test), work (optional) and \
       tags, joined by |. Files that cannot be used are listed in STORE/quarantine.csv with the reason.
 
-      Interrupted, it goes on where it was when the same command is given again. Several machines \
+      Interrupted, it goes on where it was when the same command is given again; once the store is \
+      finished, the same command changes nothing, and another one is refused. Several machines \
       prepare a part each, which are then joined:
 
         tutti prepare --tags tags.csv --out part-1 --shard 1/2
@@ -49,10 +50,8 @@ struct Prepare: ParsableCommand {
 
   func run() throws {
     // Not in `validate()`, which would speak before the parser does of a misspelt option.
-    if join.isEmpty { try importing.requireLists() }
-    guard out != nil || importing.dryRun else {
-      throw ValidationError("give the folder of the store with --out")
-    }
+    if join.isEmpty, let missing = importing.missingLists { Self.refuse(missing) }
+    if out == nil && !importing.dryRun { Self.refuse("give the folder of the store with --out") }
     Program.run {
       let counter = Counter(unit: "files")
       let interruption = Interruption {}
@@ -60,12 +59,12 @@ struct Prepare: ParsableCommand {
         try finish(join(counter, interruption))
       } else {
         let imported = try importing.imported()
-        let report = imported.report.lines.joined(separator: "\n")
         if importing.dryRun {
-          print(report)
+          print(imported.report.lines.joined(separator: "\n"))
           return try imported.manifest.requireSplits()
         }
-        Program.say(report)
+        // The store that is made says what clips its tags have.
+        Program.say(imported.report.summary.joined(separator: "\n"))
         try finish(prepare(imported, counter, interruption))
       }
     }

@@ -16,7 +16,7 @@ struct Tag: ParsableCommand {
       Files that cannot be used are reported, the rest goes on, and the exit code is then 65. With \
       --json each file gives a line, in the order of the arguments:
         {"file": "a.mp3", "tags": [{"tag": "jazz", "probability": 0.444}, …]}
-        {"file": "b.mp3", "error": "…"}
+        {"file": "b.mp3", "error": "cannot read the sound: …"}
       and with windows also "windows": [{"start": 0.0, "tags": […]}, …].
       """)
 
@@ -84,7 +84,7 @@ struct Tag: ParsableCommand {
           model, path: self.model, window: window, hop: hop, threads: threads)
         inputs = TaggingInput.sounds(files)
       }
-      if let note = tagging.note { Program.say(note) }
+      for note in tagging.notes { Program.say(note) }
       try tagging.report(inputs, TaggingText(tags: model.tags, top: top), asJSON: json)
     }
   }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import Training
 
 /// The tools around training.
@@ -11,4 +12,15 @@ import Training
       Synthesize.self, Prepare.self, Inspect.self, Evaluate.self, Tag.self, Export.self,
       Import.self,
     ])
+}
+
+extension ParsableCommand {
+  /// Ends the program because of wrong usage that shows only in `run()`, in the words in which the
+  /// parser would: an error thrown there would get the usage of all of `tutti`.
+  static func refuse(_ sentence: String) -> Never {
+    Program.say(
+      "Error: \(sentence)\nUsage: \(Tutti.usageString(for: self))\n"
+        + "  See 'tutti \(_commandName) --help' for more information.")
+    Foundation.exit(ExitStatus.usage.rawValue)
+  }
 }

@@ -21,6 +21,10 @@ import Training
   var data: String?
   @Option(help: "Threads to compute with (default: one a core).")
   var threads: Int?
+  @Option(
+    help: ArgumentHelp(
+      "The most memory that this worker may take (default: the machine's).", valueName: "6GB"))
+  var memory: MemoryBudget?
   @Option(help: "Seconds to look for the coordinator.")
   var wait = 30
   @Flag(help: .hidden)
@@ -47,7 +51,8 @@ import Training
     let interruption = Interruption { endpoint.interrupt() }
     defer { withExtendedLifetime(interruption) {} }
     let life = WorkerLife(
-      store: store.path, threads: threads, sharesCores: leashed, announce: Program.say)
+      store: store.path, threads: threads, sharesCores: leashed, memory: memory ?? .machine,
+      announce: Program.say)
     do { try life.serve(endpoint) } catch {
       guard leashed else { throw error }
       // The coordinator on the other end of the leash has been told, or is gone: it has the word.
@@ -55,4 +60,8 @@ import Training
       Foundation.exit(ExitStatus(error).rawValue)
     }
   }
+}
+
+extension MemoryBudget: ExpressibleByArgument {
+  public init?(argument: String) { self.init(option: argument) }
 }

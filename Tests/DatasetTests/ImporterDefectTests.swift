@@ -176,6 +176,38 @@ import Testing
     #expect(report.kept == defect.kept)
     #expect(report.defects.counts[defect.kind] == 1)
     #expect(report.lines.contains { $0.contains(defect.mentions) })
+    #expect(report.clipRows == report.kept.reduce(0, +) + report.dropped.reduce(0) { $0 + $1.rows })
+  }
+
+  @Test("the rows that were read are those kept and those dropped")
+  func account() throws {
+    let folder = try TemporaryFolder()
+    let rows = [
+      "c1,a.wav,train,x", "c2,b.wav", "\"c3,c.wav,train,x", "c4,d.wav,dev,x", "c1,a.wav,train,x",
+      "c5,e.wav,test,", "c6,f.wav,validation,x",
+    ]
+    try Data((["clip_id,path,split,tags"] + rows).joined(separator: "\n").utf8)
+      .write(to: folder.file("tags.csv"))
+    let report = try ImporterFixture.named("csv").imported(from: folder.file("tags.csv")) {
+      $0.policy = .skip
+    }.report
+    #expect(report.lines.first == "csv: 7 rows of 1 file")
+    #expect(
+      report.lines.contains(
+        "7 rows of clips: 2 kept, 1 malformed, 1 with too few or too many fields, "
+          + "1 of an unknown split, 1 repeated, 1 without any of the labels"))
+  }
+
+  @Test("the account is right for every data set", arguments: ImporterFixture.all)
+  func accounts(_ fixture: ImporterFixture) throws {
+    for keepsUntagged in [true, false] {
+      let report = try fixture.imported {
+        $0.selection.keepsUntagged = keepsUntagged
+        if fixture.importer == "fma" { $0.subset = "small" }
+      }.report
+      let dropped = report.dropped.reduce(0) { $0 + $1.rows }
+      #expect(report.clipRows == report.kept.reduce(0, +) + dropped, "\(report.summary)")
+    }
   }
 
   @Test("the first few of each kind are shown, and all are counted")

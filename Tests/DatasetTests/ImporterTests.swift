@@ -150,12 +150,63 @@ import Testing
     #expect(report.rows == [4, 2, 3])
     #expect(report.clips == [3, 2, 3])
     #expect(report.kept == [3, 2, 3])
-    #expect(report.defects.counts == [.sharedFile: 1])
+    #expect(report.defects.counts == [.mergedFile: 1])
     let lines = report.lines
     #expect(lines.first == "msd: 9 rows of 3 files")
     #expect(lines.contains { $0.contains("train_x_msd_id.txt, line 4: \"TRDDDD\" is the file") })
     #expect(lines.contains("rock             2           1     1"))
     #expect(lines.contains("4 tags, in the data set's order; 1.38 a clip on average"))
+  }
+
+  @Test("a file that the published set has twice is one clip, also strictly")
+  func doubleFile() throws {
+    let imported = try ImporterFixture.named("msd").imported { $0.policy = .strict }
+    #expect(imported.report.defects.counts == [.mergedFile: 1])
+    #expect(imported.report.kept == [3, 2, 3])
+  }
+
+  /// A data set's own lists, another subset, and what is said.
+  static let absent: [(fixture: String, subset: String, says: [String])] = [
+    (
+      "msd", "musicnn",
+      ["train_gt_msd.tsv, val_gt_msd.tsv, test_gt_msd.tsv", "--subset choi", "musicnn-training"]
+    ),
+    ("msd-lists", "choi", ["valid_x_msd_id.txt", "--subset musicnn", "MSD_split_for_tagging"]),
+    (
+      "magnatagatune", "musicnn", ["val_gt_mtt.tsv", "is --subset annotations", "musicnn-training"]
+    ),
+    ("mtg-jamendo", "genre", ["autotagging_genre-validation.tsv", "is --subset moodtheme"]),
+    ("gtzan", "stratified", ["valid_stratified.txt", "is --subset filtered"]),
+  ]
+
+  @Test("lists of a subset that are not there are named, and what is there", arguments: absent)
+  func absentSubset(fixture: String, subset: String, says: [String]) throws {
+    let fixture = ImporterFixture.named(fixture)
+    let error = try #require(try thrown { _ = try fixture.imported { $0.subset = subset } })
+    #expect(error.code == .missing)
+    for word in says + [fixture.url.path] { #expect(error.description.contains(word), "\(error)") }
+  }
+
+  @Test("strings in Python's lists have Python's escapes")
+  func escapes() throws {
+    let fixture = ImporterFixture.named("msd")
+    func tags(_ list: String) throws -> [String] {
+      let folder = try fixture.copy()
+      try Data(list.utf8).write(to: folder.file("data/tags.py"))
+      return try fixture.imported(from: folder.file("data")).tags
+    }
+    let list = #"""
+      T = ['rock\\n\'roll', "\"jazz\"", 'd\x72um\u00e9\101 \
+      \U0001F3B5', 'R\\&B \d']
+      """#
+    #expect(try tags(list) == [#"rock\n'roll"#, #""jazz""#, "druméA 🎵", #"R\&B \d"#])
+    for (string, words) in [
+      ("\\x4", "2 hexadecimal digits"), ("\\uD800", "no character"), ("\\x4g", "hexadecimal"),
+      ("\\t", "control character"), ("\\", "not closed"),
+    ] {
+      let error = try thrown { _ = try tags("['a', 'b', 'c', '\(string)']") }
+      #expect(error?.description.contains(words) == true, "\(string): \(error as Any)")
+    }
   }
 
   @Test("known broken clips are left out and said, and a strict import refuses them")

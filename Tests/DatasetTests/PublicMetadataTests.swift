@@ -34,7 +34,7 @@ struct PublicMetadataTests {
     #expect(imported.report.clips == [201_678, 12_634, 28_540])
     #expect(imported.tags.count == 50)
     #expect(imported.tags.first == "rock" && imported.tags.last == "happy")
-    #expect(imported.report.defects.counts[.sharedFile] == 2)
+    #expect(imported.report.defects.counts[.mergedFile] == 2)
     for (part, split) in [("train", 0), ("valid", 1), ("test", 2)] where has("msd/\(part)_y.npy") {
       let y = try NumPyArray(
         try #require(publicMetadata).appendingPathComponent("msd/\(part)_y.npy"))

@@ -239,7 +239,7 @@ import Testing
       try Data().write(to: folder.file("store/\(name)"))
     }
     let error = try thrown { try goOn(data, in: folder.file("store")) }
-    #expect(error?.code == .occupied)
+    #expect(error?.code == .finished)
     #expect(try folder.contents(of: "store") == expected(data))
   }
 

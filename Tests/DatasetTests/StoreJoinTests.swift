@@ -193,6 +193,25 @@ import Testing
     for word in refusal.says { #expect(error.description.contains(word), "\(error)") }
   }
 
+  @Test("joined again, the same parts leave the store as it is, and others are refused")
+  func again() throws {
+    let folder = try TemporaryFolder()
+    var data = SmallDataset()
+    var parts = try (1...2).map { try prepare($0, of: 2, data, folder) }
+    let first = try #require(try StoreJoin(parts).run(into: folder.file("store"), threads: 1))
+    let before = try folder.contents(of: "store")
+    let second = try #require(try StoreJoin(parts).run(into: folder.file("store"), threads: 1))
+    #expect(second.store.fingerprint == first.store.fingerprint)
+    #expect(second.quarantined.map(\.clips) == first.quarantined.map(\.clips))
+    for part in parts { try FileManager.default.removeItem(at: part) }
+    // Other features of the same clips: these come from the ids.
+    data.records = data.records.map { $0.with(id: $0.id.replacing("clip", with: "klip")) }
+    parts = try (1...2).map { try prepare($0, of: 2, data, folder) }
+    let error = try thrown { _ = try StoreJoin(parts).run(into: folder.file("store"), threads: 1) }
+    #expect(error?.code == .finished)
+    #expect(try folder.contents(of: "store") == before)
+  }
+
   @Test("a store is not joined into the folder of a part")
   func intoPart() throws {
     let folder = try TemporaryFolder()

@@ -171,16 +171,17 @@ import Testing
     let data = SmallDataset()
     try withExtendedLifetime(try data.writer(folder.file("busy"))) {
       let error = try thrown { _ = try data.writer(folder.file("busy")) }
-      #expect(error?.code == .occupied)
+      #expect(error?.code == .busy && error?.exitCode == 69)
       #expect(error?.detail.contains("another program") == true)
     }
     try data.write(folder.file("done"))
-    #expect(try thrown { _ = try data.writer(folder.file("done")) }?.code == .occupied)
+    let done = try thrown { _ = try data.writer(folder.file("done")) }
+    #expect(done?.code == .finished && done?.exitCode == 65)
     try FileManager.default.createDirectory(
       at: folder.file("music"), withIntermediateDirectories: true)
     try Data("tune".utf8).write(to: folder.file("music/tune.mid"))
     let error = try #require(try thrown { _ = try data.writer(folder.file("music")) })
-    #expect(error.code == .occupied)
+    #expect(error.code == .occupied && error.exitCode == 65)
     #expect(error.description.contains("tune.mid"))
   }
 

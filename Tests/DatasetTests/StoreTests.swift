@@ -234,9 +234,11 @@ import Testing
 }
 
 extension ClipRecord {
-  func with(id: String? = nil, split: Split? = nil, tags: [String]? = nil) -> ClipRecord {
+  func with(
+    id: String? = nil, path: String? = nil, split: Split? = nil, tags: [String]? = nil
+  ) -> ClipRecord {
     ClipRecord(
-      id: id ?? self.id, path: path, split: split ?? self.split, work: work,
+      id: id ?? self.id, path: path ?? self.path, split: split ?? self.split, work: work,
       tags: tags ?? self.tags, line: line)
   }
 }

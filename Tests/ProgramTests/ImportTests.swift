@@ -26,6 +26,7 @@ struct ImportTests {
     let ending = try Program.run("tutti", arguments)
     #expect(ending.code == 0, "\(ending.errors)")
     #expect(ending.output == "\(folder / "model"): crnn, 7 tags, 1004 parameters\n")
+    #expect(ending.errors.contains("loss.kind auto is binary here"))
     let tagged = try Program.run(
       "tutti",
       ["tag", "--model", folder / "model", try Material.get().corpus + "/clip0.wav", "--top", "7"])
@@ -35,6 +36,10 @@ struct ImportTests {
     let again = try Program.run("tutti", arguments)
     #expect(again.code == 65)
     #expect(again.lastError.contains(folder / "model"))
+    #expect(try Files.bytes(folder / "model") == model)
+    try FileManager.default.removeItem(atPath: folder / "model")
+    let binary = try Program.run("tutti", arguments + ["--set", "loss.kind=binary"])
+    #expect(binary.code == 0 && binary.errors.isEmpty)
     #expect(try Files.bytes(folder / "model") == model)
   }
 

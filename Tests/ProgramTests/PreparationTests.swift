@@ -89,10 +89,34 @@ struct PreparationTests {
   private func checkAndRemove() throws {
     // What a kill after the very last step may leave is tidied up by whoever comes next.
     if Files.exists(store + "/unfinished") {
-      #expect(try Program.run("tutti", tones.preparing(store)).code == 69)
+      #expect(try Program.run("tutti", tones.preparing(store)).code == 0)
     }
     #expect(try Files.contents(of: store) == tones.expected)
     try FileManager.default.removeItem(atPath: store)
+  }
+
+  @Test("however often it is asked for, also after a kill just before the end")
+  func again() throws {
+    let first = try Program.run("tutti", tones.preparing(store))
+    // The clips of each tag stand in the store's table alone.
+    let lines = (first.output + first.errors).split(separator: "\n")
+    for tag in ["low ", "high "] { #expect(lines.count { $0.hasPrefix(tag) } == 1) }
+    for leftovers in [[], ["unfinished"], ["unfinished", "preparation.journal"]] {
+      for name in leftovers { try Files.write("", to: store + "/" + name) }
+      let again = try Program.run("tutti", tones.preparing(store))
+      #expect(again.code == 0 && again.output == first.output, "\(again.errors)")
+      #expect(again.errors.contains("already prepared: "))
+      #expect(again.errors.contains("1 clip could not be used (1 undecodable)"))
+      #expect(try Files.contents(of: store) == tones.expected)
+    }
+    for more in [["--clips-per-block", "8"], ["--set", "features.durationSeconds=2"]] {
+      let other = try Program.run("tutti", tones.preparing(store) + more)
+      #expect(other.code == 65)
+      #expect(other.lastError.contains("a finished store is already there, and it is another"))
+      #expect(try Files.contents(of: store) == tones.expected)
+    }
+    let restarted = try Program.run("tutti", tones.preparing(store, "--restart"))
+    #expect(restarted.code == 65 && restarted.lastError.contains("remove it"))
   }
 
   @Test("in however many parts it is made", arguments: [1, 2, 5, 20])
@@ -227,14 +251,18 @@ struct PreparationTests {
   @Test(
     "or says which arguments do not go together",
     arguments: [
-      ["prepare", "--out", "x"], ["prepare", "--join", "a", "--tags", "b", "--out", "x"],
+      ["prepare", "--out", "x"], ["prepare", "--tags", "a"],
+      ["prepare", "--join", "a", "--tags", "b", "--out", "x"],
       ["prepare", "--tags", "a", "--out", "x", "--shard", "17/16"],
       ["prepare", "--tags", "a", "--out", "x", "--shard", "one"],
       ["prepare", "--tags", "a", "--out", "x", "--strict", "--skip-bad"],
       ["prepare", "--tags", "a", "--out", "x", "--clips-per-block", "0"],
     ])
   func usage(_ arguments: [String]) throws {
-    #expect(try Program.run("tutti", arguments).code == 64)
+    let ending = try Program.run("tutti", arguments)
+    #expect(ending.code == 64)
+    #expect(ending.errors.contains("\nUsage: tutti prepare <options>\n"), "\(ending.errors)")
+    #expect(ending.errors.contains("See 'tutti prepare --help'"))
   }
 }
 

@@ -178,6 +178,20 @@ extension Refusal {
     Refusal("a network beyond all memory", "coordinator", 65, says: "GB of memory", "width") {
       $0.training("--set", "model.widths=[65536, 65536, 65536, 65536, 65536, 65536]")
     },
+    Refusal(
+      "lanes beyond a worker's memory", "coordinator", 65, says: "with 1 worker on this machine",
+      "needs", "GB of memory", "lower training.clipsPerLane"
+    ) {
+      $0.training(
+        "--set", "model.widths=[512, 512, 512, 512, 4, 4]", "--set", "training.clipsPerLane=4096")
+    },
+    Refusal(
+      "more workers than --memory holds", "coordinator", 65, says: "--memory has 2 MB",
+      "start fewer workers (each needs"
+    ) { $0.training("--memory", "2MB", "--workers", "3") },
+    Refusal("memory without a unit", "coordinator", 64, says: "--memory", "12") {
+      $0.training("--memory", "12")
+    },
     Refusal("an override without a value", "coordinator", 65, says: "key=value") {
       $0.training("--set", "training.lanes")
     },
@@ -361,14 +375,6 @@ extension Refusal {
         "--config", $0.material.configuration, "--data", store, "--run", $0.run, "--workers", "1",
       ]
     },
-    Refusal(
-      "lanes beyond a worker's memory", "coordinator", 65, says: "cannot go on",
-      "4096 clips a lane",
-      "training.clipsPerLane"
-    ) {
-      $0.training(
-        "--set", "model.widths=[512, 512, 512, 512, 4, 4]", "--set", "training.clipsPerLane=4096")
-    },
     Refusal("a new run over an old one", "coordinator", 65, says: "holds a run already", "--resume")
     {
       _ = try $0.copyOfRun()
@@ -419,10 +425,10 @@ extension Refusal {
       }
       return $0.material.resuming(run, "--workers", "1")
     },
-    Refusal("preparing over a store", "tutti", 69, says: "prepared") {
-      let preparing = try $0.preparing(Self.otherList)
-      try preparing.run(as: "tutti")
-      return preparing
+    Refusal("preparing over another store", "tutti", 65, says: "prepared") {
+      try $0.preparing(Self.otherList).run(as: "tutti")
+      let list = String(decoding: Self.otherList, as: UTF8.self)
+      return try $0.preparing(Data(list.replacing("violin", with: "cello").utf8))
     },
   ]
 

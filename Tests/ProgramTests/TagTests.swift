@@ -137,6 +137,9 @@ struct TagTests {
     #expect(apart.windows?.map(\.start) == [0, 20, 40, 60, 80, 100, 120, 130])
     let padded = try answers(try tag(long, "--json", "--hop", "29.12"))[0]
     #expect(padded.windows?.map(\.start) == [0, 29.12, 58.24, 87.36, 116.48, 120.88])
+    // The 120,005th sample, at 10.00041… s.
+    let odd = try tag(long, "--json", "--hop", "10.0004").output
+    #expect(odd.contains(#"{"start": 10.0, "#) && odd.contains(#"{"start": 20.001, "#), "\(odd)")
   }
 
   @Test("the number of threads leaves no trace", arguments: ["1", "2", "3"])
@@ -167,10 +170,8 @@ struct TagTests {
     #expect([answers[1], answers[4]] == good)
     let errors = ending.errors.split(separator: "\n").map(String.init)
     #expect(errors.last == "tutti: 4 of 6 inputs could not be tagged")
-    #expect(errors.dropLast() == [0, 2, 3, 5].map { answers[$0].error ?? "" })
-    for (error, file) in zip(errors, [files[0], files[2], files[3], files[5]]) {
-      #expect(error.hasPrefix(file + ": "))
-    }
+    #expect(errors.dropLast() == [0, 2, 3, 5].map { files[$0] + ": " + (answers[$0].error ?? "") })
+    #expect(answers.allSatisfy { $0.error?.contains(folder.path) != true })
     // For people only the good ones are on standard output.
     let plain = try tag(files)
     #expect(plain.code == 65 && plain.errors == ending.errors)
@@ -197,7 +198,7 @@ struct TagTests {
       ])
     let clips = try self.answers(try tag([3, 2, 1, 0].map(clip) + ["--json"]))
     #expect(answers.dropLast().map(\.tags) == clips.map(\.tags))
-    #expect(answers.last?.error?.contains("not an ordinary file") == true)
+    #expect(answers.last?.error?.hasPrefix("there are no sound files in this folder") == true)
   }
 
   @Test("Ctrl-C ends it between two windows", arguments: [SIGINT, SIGTERM])
@@ -242,6 +243,12 @@ struct TagTests {
     let inspected = try Program.run("tutti", ["inspect", folder / "again"])
     #expect(inspected.code == 0 && inspected.output.contains("4 tags: even, high, low, noise"))
     #expect(inspected.output.contains("features: sampleRateHz 12000, "))
+    for total in [
+      "\nlayers: ", "\nweights and biases: ", "\nparameters with batch normalization: ",
+    ] {
+      #expect(inspected.output.contains(total))
+      #expect(try Program.run("tutti", ["inspect", model]).output.contains(total))
+    }
     let refused = try Program.run("tutti", ["export", model, "--out", exported])
     #expect(refused.code == 65 && refused.lastError.contains("already"))
   }

@@ -91,6 +91,30 @@ import Training
     #expect(try finish() == "going on: 4 of 8 clips are done")
   }
 
+  @Test("once finished it changes nothing, and a preparation that would is refused")
+  func finished() throws {
+    try Data("no sound".utf8).write(to: URL(fileURLWithPath: folder / "1.wav"))
+    unlink(folder / "2.wav")
+    var preparation = preparation()
+    preparation.strictness = .lenient
+    let notes = Mutex("")
+    preparation.note = { text in notes.withLock { $0 += text } }
+    let first = try preparation.run { _, _, _ in }
+    #expect(notes.withLock { $0 } == "")
+    let again = try preparation.run { _, _, _ in }
+    #expect(notes.withLock { $0 }.hasPrefix("already prepared: the store in \(store.path)"))
+    #expect(again.store?.fingerprint == first.store?.fingerprint)
+    #expect(again.quarantineSummary == first.quarantineSummary && again.clips == 8)
+
+    var other = preparation
+    other.settings.durationSeconds = 1
+    for (preparation, words) in [(other, "durationSeconds"), (preparation, "is there now")] {
+      if words == "is there now" { try Self.writeSound(folder / "2.wav", step: 9, age: 3600) }
+      let error = #expect(throws: DatasetError.self) { _ = try preparation.run { _, _, _ in } }
+      #expect(error?.code == .finished && error?.description.contains(words) == true)
+    }
+  }
+
   @Test("quarantined clips are counted by their kind; strictly, the first one ends it")
   func strictness() throws {
     try Data("no sound".utf8).write(to: URL(fileURLWithPath: folder / "1.wav"))
@@ -113,7 +137,10 @@ import Training
   }
 
   /// A WAV file, 12,000 Hz, one channel: a saw tooth that rises by `step` a sample.
-  private static func writeSound(_ path: String, step: Int, samples: Int = 1_000) throws {
+  /// - Parameter age: seconds since it was modified
+  private static func writeSound(
+    _ path: String, step: Int, samples: Int = 1_000, age: Double = 0
+  ) throws {
     func bytes(_ value: Int, _ count: Int) -> Data {
       Data((0..<count).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) })
     }
@@ -124,5 +151,8 @@ import Training
     wave += Data("data".utf8) + bytes(2 * samples, 4)
     for index in 0..<samples { wave += bytes(index * step, 2) }
     try wave.write(to: URL(fileURLWithPath: path))
+    guard age > 0 else { return }
+    try FileManager.default.setAttributes(
+      [.modificationDate: Date(timeIntervalSinceNow: -age)], ofItemAtPath: path)
   }
 }

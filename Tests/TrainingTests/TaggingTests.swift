@@ -258,6 +258,25 @@ import Training
     }
   }
 
+  @Test("windows of less than half of the training clips are taken with a warning")
+  func shortWindows() throws {
+    func notes(_ model: TaggingModel, _ window: Double?, hop: Double? = nil) throws -> [String] {
+      try Tagging(model, path: "M", window: window, hop: hop, threads: 1).notes
+    }
+    let (model, _) = try smallModel()
+    #expect(try notes(model, 0.26).isEmpty && notes(model, nil, hop: 0.1).isEmpty)
+    let short = try notes(model, 0.2)
+    #expect(short.count == 1 && short[0].contains("windows of 0.2 s are less than half"))
+    #expect(!short[0].contains("padding"))
+    let entries = FeatureSettings().entries.map { FeatureSetting($0.name, $0.value) }
+    let widths = try #require(Self.networks.first { $0.0 == "crnn" }).1
+    let crnn = try self.model(
+      Self.configuration("crnn", widths), bands: 96, frames: 1366, entries)
+    #expect(try notes(crnn, nil).isEmpty && notes(crnn, 15).isEmpty)
+    let padded = try notes(crnn, 10)
+    #expect(padded.count == 1 && padded[0].contains("29.12 s") && padded[0].contains("padding"))
+  }
+
   // MARK: Many, and broken ones
 
   @Test("threads and neighbours leave no trace", arguments: [1, 2, 3, 8])
@@ -287,6 +306,40 @@ import Training
     #expect(codes == [.missing, nil, .undecodable, nil, nil, nil, .undecodable])
   }
 
+  @Test("a folder without sound files is answered with what was looked for")
+  func soundless() throws {
+    let (model, _) = try smallModel()
+    try Data("notes".utf8).write(to: URL(fileURLWithPath: folder / "notes.txt"))
+    let inputs = TaggingInput.sounds([folder.path])
+    #expect(inputs.map(\.file) == [folder.path])
+    let tagging = try Tagging(model, path: "M", window: nil, hop: nil, threads: 1)
+    let outcome = try tag(inputs, tagging)[0]
+    let error = #expect(throws: TrainingError.self) { try outcome.get() }
+    #expect(error?.status == .badInput)
+    for words in ["\(folder.path): there are no sound files", ".flac", ".mp3"] {
+      #expect(error?.description.contains(words) == true)
+    }
+  }
+
+  @Test("a file is named once, as it was given")
+  func names() throws {
+    let (model, settings) = try smallModel()
+    let text = TaggingText(tags: model.tags, top: 1)
+    let error = AudioError(.silent, attempt: "read the sound", path: "b.mp3", detail: "silence")
+    #expect(
+      text.json(.sound("b.mp3"), .failure(error))
+        == #"{"file": "b.mp3", "error": "cannot read the sound: silence; leave the clip out"}"#
+        + "\n")
+    let path = try array([settings.melBands, settings.frames], first: .nan)
+    let here = FileManager.default.currentDirectoryPath
+    let up = here.split(separator: "/").map { _ in "../" }.joined()
+    let relative = up + path.dropFirst()
+    let inputs = try TaggingInput.maps(relative, shape: model.network.input)
+    #expect(inputs.map(\.file) == [relative])
+    let outcome = try tag(inputs, Tagging(maps: model, path: "M", threads: 1))[0]
+    #expect(text.json(inputs[0], outcome).hasSuffix(#""error": "value 0 is nan"}"# + "\n"))
+  }
+
   @Test("nobody listening, or a stop, ends it")
   func ends() throws {
     let (model, _) = try smallModel()
@@ -308,15 +361,16 @@ import Training
   func memory() throws {
     let (model, _) = try smallModel()
     func tagging(_ memory: Int) throws -> Tagging {
-      try Tagging(model, path: "M", window: nil, hop: nil, threads: 8, memory: memory)
+      try Tagging(model, path: "M", window: nil, hop: nil, threads: 8,
+        memory: MemoryBudget(bytes: memory, owner: "this machine"))
     }
     #expect(try tagging(100 << 30).threads == 8)
-    #expect(try tagging(100 << 30).note == nil)
+    #expect(try tagging(100 << 30).notes == [])
     let few = try tagging(200 << 20)
     #expect((1...4).contains(few.threads))
-    #expect(few.note == "\(few.threads) of 8 threads: there is no memory for more")
+    #expect(few.notes == ["\(few.threads) of 8 threads: there is no memory for more"])
     let error = #expect(throws: TrainingError.self) { try tagging(1 << 20) }
-    #expect(error?.description.contains("GB of memory") == true)
+    #expect(error?.description.contains("of memory and this machine has 2 MB") == true)
   }
 
   // MARK: Maps

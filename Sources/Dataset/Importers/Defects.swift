@@ -5,15 +5,26 @@ package enum DefectKind: String, Sendable, CaseIterable {
     unknownClip, unsafePath, conflict, leakage
   // The import goes on, and says what it met; only a strict one is refused.
   case repetition, sharedFile, knownBroken, unlabelled, missingPart, ignoredColumn, ignoredFile
+  // The data set is like that, and nothing is lost: it is said, and no import is refused.
+  case mergedFile
 
+  /// Whether an import without `--strict` goes on.
   package var isTolerated: Bool {
     switch self {
     case .malformed, .wrongFieldCount, .notText, .emptyValue, .badLabel, .unknownTag,
       .unknownSplit, .unknownClip, .unsafePath, .conflict, .leakage:
       false
     case .repetition, .sharedFile, .knownBroken, .unlabelled, .missingPart, .ignoredColumn,
-      .ignoredFile:
+      .ignoredFile, .mergedFile:
       true
+    }
+  }
+
+  fileprivate func isRefused(by policy: DefectPolicy) -> Bool {
+    switch policy {
+    case .skip: false
+    case .refuse: !isTolerated
+    case .strict: self != .mergedFile
     }
   }
 
@@ -38,6 +49,7 @@ package enum DefectKind: String, Sendable, CaseIterable {
     case .missingPart: "parts of the data set not there"
     case .ignoredColumn: "columns ignored"
     case .ignoredFile: "files ignored"
+    case .mergedFile: "of a file that another clip has already, one clip now"
     }
   }
 
@@ -47,7 +59,7 @@ package enum DefectKind: String, Sendable, CaseIterable {
     case .unknownSplit: .unknownSplit
     case .unsafePath: .unsafePath
     case .leakage: .leakage
-    case .conflict, .repetition, .sharedFile: .duplicate
+    case .conflict, .repetition, .sharedFile, .mergedFile: .duplicate
     case .unlabelled, .missingPart: .missing
     case .malformed, .wrongFieldCount, .notText, .emptyValue, .badLabel, .unknownTag,
       .unknownClip, .knownBroken, .ignoredColumn, .ignoredFile:
@@ -121,7 +133,7 @@ package struct Defects: Sendable {
   /// - Throws: `DatasetError` with the first few of each kind and the totals, if `policy` does not
   ///   let them pass
   func require(_ policy: DefectPolicy, dataset: String) throws {
-    let refused = kinds.filter { policy == .strict || policy == .refuse && !$0.isTolerated }
+    let refused = kinds.filter { $0.isRefused(by: policy) }
     guard let first = first(where: refused.contains) else { return }
     let total = refused.reduce(0) { $0 + (counts[$1] ?? 0) }
     let advice =

@@ -106,7 +106,7 @@ struct FMAImporter: Importer {
       let number = try header.required("genre_id", expected: expected)
       let title = try header.required("title", expected: expected)
       var genres = Genres()
-      try intake.forEachRow(of: text, &reader) { row, _ in
+      try intake.forEachRow(of: text, &reader, describesClips: false) { row, _ in
         try header.requireCount(row)
         let name = try row.text(title)
         guard let number = LiteralList.naturalNumber(trimmed(row.raw(number))), !name.isEmpty else {

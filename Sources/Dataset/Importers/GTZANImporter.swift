@@ -24,22 +24,22 @@ struct GTZANImporter: Importer {
 
   func read(_ request: ImportRequest, into intake: inout ImportIntake) throws {
     let folder = try MetadataFolder(request.metadata)
+    let source = "github.com/coreyker/dnn-mgr, folder gtzan"
     let lists = ["filtered", "stratified"].map { set in
-      (set, Self.parts.map { "\($0)_\(set).txt" })
+      MetadataFolder.Lists(
+        name: set, files: Self.parts.map { "\($0)_\(set).txt" }, source: source)
     }
-    let hasLists = try lists.contains { try $0.1.contains { try folder.file($0) != nil } }
+    let hasLists = try lists.contains { try $0.files.contains { try folder.file($0) != nil } }
     if request.subset == "folders" || request.subset == nil && !hasLists {
       return try scan(request, folder, into: &intake)
     }
-    let advice = "get it from github.com/coreyker/dnn-mgr, folder gtzan"
-    let choice = try folder.choice(
-      of: lists.map { (name: $0.0, files: $0.1) }, asked: request.subset,
-      expected: "train_\(request.subset ?? "filtered").txt; \(advice)")
+    let choice = try folder.choice(of: lists, asked: request.subset)
     for (part, split) in zip(Self.parts, Split.allCases) {
       guard let url = try folder.file("\(part)_\(choice).txt") else {
         intake.note(
           .missingPart, path: folder.url.path,
-          "there is no \(part)_\(choice).txt, so the \(split.rawValue) split is empty; \(advice)")
+          "there is no \(part)_\(choice).txt, so the \(split.rawValue) split is empty; get it from "
+            + source)
         continue
       }
       let text = try SourceText(url)

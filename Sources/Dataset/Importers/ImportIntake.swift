@@ -17,6 +17,9 @@ package struct ImportIntake {
 
   private var ledger = ClipLedger()
   private var sources: [ImportReport.Source] = []
+  /// Rows that describe a clip each, and those of them that became none.
+  private var clipRows = 0
+  private var dropped: [DefectKind: Int] = [:]
   private var rows: [Split: Int] = [:]
   private var clips: [Split: Int] = [:]
   private var unlabelled: Set<Split> = []
@@ -42,20 +45,27 @@ package struct ImportIntake {
       finding.kind == .sharedFile || finding.kind == .conflict
     {
       records[other] = records[other].with(tags: records[other].tags + record.tags)
-      defects.add(
-        .sharedFile, path: record.source, line: record.line,
+      drop(
+        .mergedFile, path: record.source, line: record.line,
         "\(quoted(record.id)) is the file \(quoted(record.path)) of "
           + "\(quoted(records[other].id)), line \(records[other].line); they are one clip now, "
           + "with the tags of both")
       return
     }
-    defects.add(finding.kind, path: record.source, line: record.line, finding.sentence)
+    drop(finding.kind, path: record.source, line: record.line, finding.sentence)
+  }
+
+  /// Leaves out a row that describes a clip.
+  mutating func drop(_ kind: DefectKind, path: String, line: Int, _ sentence: String) {
+    dropped[kind, default: 0] += 1
+    defects.add(kind, path: path, line: line, sentence)
   }
 
   /// Leaves out the clips of a split, in the end: nothing says what their labels are. Until then they
   /// count as clips, so that a file of theirs in another split is still a leak.
   mutating func leaveOutUnlabelled(_ split: Split, from text: SourceText, _ sentence: String) {
     unlabelled.insert(split)
+    dropped[.unlabelled, default: 0] += clips[split] ?? 0
     defects.add(.unlabelled, path: text.path, count: clips[split] ?? 0, sentence)
   }
 
@@ -68,44 +78,63 @@ package struct ImportIntake {
 
   // MARK: Rows
 
-  /// Counts a file among those that were read.
+  /// Counts a list of clips among the files that were read.
   mutating func count(_ rows: Int, of text: SourceText) {
     sources.append(ImportReport.Source(name: text.name, rows: rows))
+    clipRows += rows
   }
 
   /// Counts the files of a folder that was read instead of a list.
   mutating func countFiles(_ files: Int, of folder: URL) {
     sources.append(ImportReport.Source(name: folder.lastPathComponent + "/", rows: files))
+    clipRows += files
   }
 
   /// Calls `body` for every row of `text`; a `RowProblem` becomes a defect, and the next row follows.
+  ///
+  /// - Parameters:
+  ///   - describesClips: whether a row is a clip; not in an index or a table of tags
+  ///   - body: adds the row's clip, counts it as outside of the subset, or throws
   mutating func forEachRow(
-    of text: SourceText, _ format: SeparatedReader.Format,
+    of text: SourceText, _ format: SeparatedReader.Format, describesClips: Bool = true,
     _ body: (SeparatedReader, inout ImportIntake) throws -> Void
   ) throws {
     try text.withBytes { bytes in
       var reader = SeparatedReader(bytes, format)
-      try forEachRow(of: text, &reader, body)
+      try forEachRow(of: text, &reader, describesClips: describesClips, body)
     }
   }
 
   /// As above, from where the reader stands.
   mutating func forEachRow(
-    of text: SourceText, _ reader: inout SeparatedReader,
+    of text: SourceText, _ reader: inout SeparatedReader, describesClips: Bool = true,
     _ body: (SeparatedReader, inout ImportIntake) throws -> Void
   ) throws {
     var rows = 0
-    while true {
+    var isAtEnd = false
+    while !isAtEnd {
+      rows += 1
       do {
-        guard try reader.next() else { break }
-        rows += 1
-        try body(reader, &self)
+        if try reader.next() {
+          try body(reader, &self)
+        } else {
+          isAtEnd = true
+          rows -= 1
+        }
       } catch let problem as RowProblem {
-        defects.add(
-          problem.kind, path: text.path, line: problem.line ?? reader.line, problem.detail)
+        let line = problem.line ?? reader.line
+        if describesClips {
+          drop(problem.kind, path: text.path, line: line, problem.detail)
+        } else {
+          note(problem.kind, path: text.path, line: line, problem.detail)
+        }
       }
     }
-    count(rows, of: text)
+    if describesClips {
+      count(rows, of: text)
+    } else {
+      sources.append(ImportReport.Source(name: text.name, rows: rows))
+    }
   }
 
   // MARK: The end
@@ -117,8 +146,9 @@ package struct ImportIntake {
     let chosen = try selection.applied(
       to: labelled, labels: labels?.map(composed), dataset: dataset, path: path)
     let report = ImportReport(
-      dataset: dataset, sources: sources, defects: defects, outsideSubset: outsideSubset,
-      rows: Split.allCases.map { rows[$0] ?? 0 }, clips: Split.allCases.map { clips[$0] ?? 0 },
+      dataset: dataset, sources: sources, defects: defects, clipRows: clipRows, dropped: dropped,
+      outsideSubset: outsideSubset, rows: Split.allCases.map { rows[$0] ?? 0 },
+      clips: Split.allCases.map { clips[$0] ?? 0 },
       chosen: chosen)
     guard !chosen.records.isEmpty else {
       throw DatasetError(

@@ -15,6 +15,10 @@ package struct ImportReport: Sendable {
   package let dataset: String
   package let sources: [Source]
   package let defects: Defects
+  /// Rows that describe a clip each: those kept and those dropped together.
+  package let clipRows: Int
+  /// Rows that describe a clip and are not kept: why, and how many.
+  package let dropped: [(reason: String, rows: Int)]
   /// Clips of parts of the data set that nobody asked for.
   package let outsideSubset: Int
   /// Of each split: rows that describe a clip of it, distinct clips among them, and those kept.
@@ -33,9 +37,16 @@ package struct ImportReport: Sendable {
   private let labels: Int
 
   init(
-    dataset: String, sources: [Source], defects: Defects, outsideSubset: Int, rows: [Int],
-    clips: [Int], chosen: TagSelection.Outcome
+    dataset: String, sources: [Source], defects: Defects, clipRows: Int,
+    dropped: [DefectKind: Int], outsideSubset: Int, rows: [Int], clips: [Int],
+    chosen: TagSelection.Outcome
   ) {
+    self.clipRows = clipRows
+    let untaggedRows = chosen.keepsUntagged ? 0 : chosen.untagged.reduce(0, +)
+    let reasons =
+      DefectKind.allCases.map { ($0.title, dropped[$0] ?? 0) }
+      + [("outside of the subset", outsideSubset), ("without any of the labels", untaggedRows)]
+    self.dropped = reasons.filter { $0.1 > 0 }.map { (reason: $0.0, rows: $0.1) }
     (self.dataset, self.sources, self.defects) = (dataset, sources, defects)
     (self.outsideSubset, self.rows, self.clips) = (outsideSubset, rows, clips)
     var kept = [0, 0, 0]
@@ -47,9 +58,19 @@ package struct ImportReport: Sendable {
   }
 
   /// The whole report.
-  package var lines: [String] {
-    sourceLines + [""] + section("left out or worth a word", leftOutLines) + splitLines + [""]
-      + tagLines
+  package var lines: [String] { summary + tagTable }
+
+  /// The report without the clips of each tag.
+  package var summary: [String] {
+    sourceLines + [""] + section("left out or worth a word", leftOutLines) + [accountLine]
+      + splitLines + ["", tagLine]
+  }
+
+  /// "9 rows of clips: 7 kept, 2 malformed".
+  private var accountLine: String {
+    let parts =
+      ["\(grouped(kept.reduce(0, +))) kept"] + dropped.map { "\(grouped($0.rows)) \($0.reason)" }
+    return "\(counted(clipRows, "row")) of clips: " + parts.joined(separator: ", ")
   }
 
   private func section(_ title: String, _ lines: [String]) -> [String] {
@@ -91,13 +112,15 @@ package struct ImportReport: Sendable {
     return table([["split", "rows", "distinct clips", "kept"]] + rows + [total])
   }
 
-  private var tagLines: [String] {
+  private var tagLine: String {
     let clips = kept.reduce(0, +)
     let mean = clips == 0 ? 0 : (Double(labels) / Double(clips) * 100).rounded() / 100
-    return ["\(counted(tags.count, "tag")), \(order); \(mean) a clip on average"]
-      + table(
-        [["tag"] + Split.allCases.map(\.rawValue)]
-          + tags.map { [$0.tag] + $0.clips.map(grouped) })
+    return "\(counted(tags.count, "tag")), \(order); \(mean) a clip on average"
+  }
+
+  private var tagTable: [String] {
+    table(
+      [["tag"] + Split.allCases.map(\.rawValue)] + tags.map { [$0.tag] + $0.clips.map(grouped) })
   }
 }
 

@@ -18,18 +18,17 @@ struct JamendoImporter: Importer {
 
   func read(_ request: ImportRequest, into intake: inout ImportIntake) throws {
     let folder = try MetadataFolder(request.metadata)
-    let advice = "get it from github.com/MTG/mtg-jamendo-dataset, folder data/splits/split-0"
+    let source = "github.com/MTG/mtg-jamendo-dataset, folder data/splits/split-0"
     let subset = try folder.choice(
-      of: subsets.map { subset in (subset, Split.allCases.map { file(subset, $0) }) },
-      asked: request.subset,
-      expected: "\(file(request.subset ?? "top50tags", .train)), and nothing of the kind; \(advice)"
-    )
+      of: subsets.map { subset in
+        .init(name: subset, files: Split.allCases.map { file(subset, $0) }, source: source)
+      }, asked: request.subset)
     for split in Split.allCases {
       let name = file(subset, split)
       guard let url = try folder.file(name) else {
         intake.note(
           .missingPart, path: folder.url.path,
-          "there is no \(name), so the \(split.rawValue) split is empty; \(advice)")
+          "there is no \(name), so the \(split.rawValue) split is empty; get it from \(source)")
         continue
       }
       try read(SourceText(url), split, category: Self.categories[subset], into: &intake)

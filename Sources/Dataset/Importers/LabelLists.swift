@@ -10,7 +10,8 @@ struct LabelLists {
   var broken: Set<String> = []
 
   private static let parts = ["train", "val", "test"]
-  private static let advice = "get it from github.com/jordipons/musicnn-training"
+  static let source = "github.com/jordipons/musicnn-training"
+  private static let advice = "get it from \(source)"
 
   var files: [String] { Self.parts.map { "\($0)_gt_\(dataset).tsv" } }
   private var index: String { "index_\(dataset).tsv" }
@@ -47,9 +48,7 @@ struct LabelLists {
           throw RowProblem(.unknownClip, "clip \(quoted(id)) is not in \(self.index)")
         }
         paths[id]?.isLabelled = true
-        if broken.contains(id) {
-          return intake.note(.knownBroken, path: text.path, line: row.line, brokenSound(path))
-        }
+        if broken.contains(id) { throw RowProblem(.knownBroken, brokenSound(path)) }
         intake.add(
           ClipRecord(
             id: id, path: path, split: split, work: work(path), tags: columns.tags(set),
@@ -67,7 +66,7 @@ struct LabelLists {
     in index: SourceText, into intake: inout ImportIntake
   ) throws -> [String: (path: String, isLabelled: Bool)] {
     var paths: [String: (path: String, isLabelled: Bool)] = [:]
-    try intake.forEachRow(of: index, .tabs) { row, intake in
+    try intake.forEachRow(of: index, .tabs, describesClips: false) { row, _ in
       try requireTwoFields(row)
       let (id, path) = (try row.text(0), try row.text(1))
       guard let other = paths.updateValue((path, false), forKey: id) else { return }

@@ -64,17 +64,79 @@ enum LiteralList {
         }
         continue
       }
-      var content: [UInt8] = []
-      while position < bytes.count, bytes[position] != byte {
-        if bytes[position] == .backslash, position + 1 < bytes.count { position += 1 }
-        content.append(bytes[position])
-        position += 1
-      }
-      position += 1
-      strings.append(try validated(content))
+      strings.append(try string(bytes, &position, until: byte))
     }
     throw RowProblem(.malformed, "the list is not closed")
   }
+
+  // MARK: Strings
+
+  /// The string that begins at `position`, which is moved behind the quote that ends it.
+  private static func string(
+    _ bytes: UnsafeRawBufferPointer, _ position: inout Int, until quote: UInt8
+  ) throws(RowProblem) -> String {
+    var content: [UInt8] = []
+    while position < bytes.count {
+      let byte = bytes[position]
+      position += 1
+      if byte == quote { return try validated(content) }
+      if byte == .backslash {
+        content += try escape(bytes, &position)
+      } else {
+        content.append(byte)
+      }
+    }
+    throw RowProblem(.malformed, "a string in the list is not closed")
+  }
+
+  private static let simpleEscapes: [UInt8: UInt8] = [
+    UInt8(ascii: "'"): .apostrophe, UInt8(ascii: "\""): .quote, UInt8(ascii: "\\"): .backslash,
+    UInt8(ascii: "a"): 0x07, UInt8(ascii: "b"): 0x08, UInt8(ascii: "f"): 0x0C,
+    UInt8(ascii: "n"): .lf, UInt8(ascii: "r"): .cr, UInt8(ascii: "t"): .tab,
+    UInt8(ascii: "v"): 0x0B,
+  ]
+  private static let hexadecimalEscapes: [UInt8: Int] = [
+    UInt8(ascii: "x"): 2, UInt8(ascii: "u"): 4, UInt8(ascii: "U"): 8,
+  ]
+
+  /// What stands for an escape, in UTF-8; `position` is behind its backslash and is moved behind the
+  /// whole. Like Python, an escape that is none stands for itself, with its backslash.
+  private static func escape(
+    _ bytes: UnsafeRawBufferPointer, _ position: inout Int
+  ) throws(RowProblem) -> [UInt8] {
+    guard position < bytes.count else { return [] }
+    let letter = bytes[position]
+    position += 1
+    if let byte = simpleEscapes[letter] { return [byte] }
+    if letter == .lf { return [] }
+    if octalDigits.contains(letter) {
+      position -= 1
+      let digits = bytes[position...].prefix(3).prefix { octalDigits.contains($0) }
+      position += digits.count
+      return try character(digits.reduce(0) { $0 * 8 + UInt32($1 - .zero) })
+    }
+    guard let count = hexadecimalEscapes[letter] else { return [.backslash, letter] }
+    let digits = bytes[position...].prefix(count)
+    guard digits.count == count, let code = UInt32(hexadecimal: digits) else {
+      let name = String(Unicode.Scalar(letter))
+      throw RowProblem(
+        .malformed, "\\\(name) in a string must be followed by \(count) hexadecimal digits")
+    }
+    position += count
+    return try character(code)
+  }
+
+  private static let octalDigits = UInt8(ascii: "0")...UInt8(ascii: "7")
+
+  private static func character(_ code: UInt32) throws(RowProblem) -> [UInt8] {
+    guard let scalar = Unicode.Scalar(code) else {
+      throw RowProblem(
+        .malformed, "\(String(code, radix: 16)) in a string is the number of no character")
+    }
+    return Array(String(Character(scalar)).utf8)
+  }
+
+  // MARK: Items
 
   private static func forEachItem(
     of bytes: UnsafeRawBufferPointer,
@@ -90,6 +152,19 @@ enum LiteralList {
     for position in 0...items.count where position == items.count || items[position] == .comma {
       try body(trimmed(UnsafeRawBufferPointer(rebasing: items[start..<position])))
       start = position + 1
+    }
+  }
+}
+
+extension UInt32 {
+  /// The number that hexadecimal digits spell; nil if one is none.
+  fileprivate init?(hexadecimal digits: some Sequence<UInt8>) {
+    self = 0
+    for digit in digits {
+      guard let value = Character(Unicode.Scalar(digit)).hexDigitValue, digit < 0x80 else {
+        return nil
+      }
+      self = self << 4 | UInt32(value)
     }
   }
 }

@@ -7,7 +7,8 @@ import Foundation
 /// `train_x_filename.txt` and `train_y.npy`, one column for each of the 50 tags in the order of `tags.py`.
 /// 201,680 / 12,634 / 28,540 clips. The paths end in `.npy`, that of the authors' features; the sound is
 /// `.clip.mp3` with them, and whatever `--audio-suffix` says with others. Two files of the training
-/// split go by two track ids each; one clip becomes of each.
+/// split go by two track ids each; one clip becomes of each. That is how the set was published, so a
+/// strict import takes it too.
 ///
 /// `musicnn` (github.com/jordipons/musicnn-training, the split of Lee and others): lists of labels, see
 /// `LabelLists`. 201,680 / 11,774 / 28,435 clips. It is the former without clips shorter than 29.1 s:
@@ -29,17 +30,19 @@ struct MSDImporter: Importer {
     "catchy", "funk", "electro", "heavy metal", "Progressive rock", "60s", "rnb", "indie pop",
     "sad", "House", "happy",
   ]
-  private static let advice = "get it from github.com/keunwoochoi/MSD_split_for_tagging"
+  private static let source = "github.com/keunwoochoi/MSD_split_for_tagging"
+  private static let advice = "get it from \(source)"
 
   func read(_ request: ImportRequest, into intake: inout ImportIntake) throws {
     let folder = try MetadataFolder(request.metadata)
     let parts = ["train", "valid", "test"]
     let lists = LabelLists(dataset: "msd")
     let choice = try folder.choice(
-      of: [("choi", parts.map { "\($0)_x_msd_id.txt" }), ("musicnn", lists.files)],
-      asked: request.subset,
-      expected: "train_x_msd_id.txt, valid_x_msd_id.txt or "
-        + "test_x_msd_id.txt; \(Self.advice)")
+      of: [
+        .init(
+          name: "choi", files: parts.map { "\($0)_x_msd_id.txt" }, source: Self.source),
+        .init(name: "musicnn", files: lists.files, source: LabelLists.source),
+      ], asked: request.subset)
     let builtIn = try LabelColumns(Self.tags, path: "")
     intake.mergesSharedFiles = true
     if choice == "musicnn" {
@@ -98,7 +101,7 @@ struct MSDImporter: Importer {
                 id: try validated(trimmed(id)), path: try validated(trimmed(file)), split: split,
                 tags: labels.tags(columns), source: ids.path, line: idLines.line))
           } catch {
-            intake.note(error.kind, path: ids.path, line: idLines.line, error.detail)
+            intake.drop(error.kind, path: ids.path, line: idLines.line, error.detail)
           }
         }
       }

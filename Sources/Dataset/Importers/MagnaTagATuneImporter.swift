@@ -23,9 +23,12 @@ struct MagnaTagATuneImporter: Importer {
     let folder = try MetadataFolder(request.metadata)
     let lists = LabelLists(dataset: "mtt", work: Self.recording, broken: Self.broken)
     let choice = try folder.choice(
-      of: [("annotations", [Self.annotations]), ("musicnn", lists.files)], asked: request.subset,
-      expected: "\(Self.annotations) or val_gt_mtt.tsv; get the former from the MagnaTagATune "
-        + "dataset's page, the latter from github.com/jordipons/musicnn-training")
+      of: [
+        .init(
+          name: "annotations", files: [Self.annotations],
+          source: "the MagnaTagATune dataset's page"),
+        .init(name: "musicnn", files: lists.files, source: LabelLists.source),
+      ], asked: request.subset)
     if choice == "musicnn" { return try lists.read(folder, into: &intake) }
     try readAnnotations(folder.required(Self.annotations, ""), into: &intake)
   }
@@ -55,9 +58,7 @@ struct MagnaTagATuneImporter: Importer {
           }
           if label[0] == UInt8(ascii: "1") { set.append(column) }
         }
-        if Self.broken.contains(id) {
-          return intake.note(.knownBroken, path: text.path, line: row.line, brokenSound(path))
-        }
+        if Self.broken.contains(id) { throw RowProblem(.knownBroken, brokenSound(path)) }
         intake.add(
           ClipRecord(
             id: id, path: path, split: try Self.split(ofPath: path), work: Self.recording(path),

@@ -43,29 +43,47 @@ struct MetadataFolder {
     return try SourceText(url)
   }
 
-  /// The one of several kinds of list to read: the one asked for, or the only one there.
-  ///
-  /// - Parameters:
-  ///   - kinds: names for `--subset`, each with the files of which one at least must be there
-  ///   - expected: what the folder should hold, for people
-  func choice(
-    of kinds: [(name: String, files: [String])], asked: String?, expected: String
-  ) throws -> String {
-    let there = try kinds.filter { kind in
-      guard asked == nil || asked == kind.name else { return false }
-      return try kind.files.contains { try file($0) != nil }
-    }.map(\.name)
-    guard let first = there.first else {
+  /// Lists that belong together, one of several sets that describe a data set.
+  struct Lists {
+    /// What `--subset` calls them.
+    let name: String
+    /// One at least must be there.
+    let files: [String]
+    /// Where to get them.
+    let source: String
+  }
+
+  /// The one of several sets of lists to read: the one asked for, or the only one there.
+  func choice(of sets: [Lists], asked: String?) throws -> String {
+    let there = try sets.filter { try $0.files.contains { try file($0) != nil } }.map(\.name)
+    let wanted = asked.map { asked in there.filter { $0 == asked } } ?? there
+    guard let first = wanted.first else {
       throw DatasetError(
-        .missing, attempt: Self.attempt, path: url.path, detail: "there is no \(expected)")
+        .missing, attempt: Self.attempt, path: url.path,
+        detail: Self.absence(of: sets.filter { asked == nil || asked == $0.name }, there))
     }
-    guard there.count == 1 else {
+    guard wanted.count == 1 else {
       throw DatasetError(
         .malformed, attempt: Self.attempt, path: url.path,
         detail: "there are several sets of lists; choose one with --subset "
-          + there.joined(separator: " or --subset "))
+          + wanted.joined(separator: " or --subset "))
     }
     return first
+  }
+
+  /// - Parameter there: names of the sets that the folder has instead
+  private static func absence(of sets: [Lists], _ there: [String]) -> String {
+    let looked = sets.map { set in
+      let files = set.files.prefix(sets.count == 1 ? set.files.count : 1)
+      return files.joined(separator: ", ") + (files.count < set.files.count ? ", …" : "")
+        + " (--subset \(set.name))"
+    }
+    let sources = sets.map(\.source).reduce(into: [String]()) { sources, source in
+      if !sources.contains(source) { sources.append(source) }
+    }
+    return "none of these is there: \(looked.joined(separator: "; "))"
+      + (there.isEmpty ? "" : "; what is there is --subset \(there.joined(separator: ", "))")
+      + "; get them from \(sources.joined(separator: " or "))"
   }
 
   private static let attempt = "read a data set's description"
