@@ -3,7 +3,7 @@ import PackageDescription
 
 // The kernels are compiled from one source for each kind of processor, and the module Kernels chooses
 // among them at start. Swift takes its instruction set from Clang's: without a flag it emits baseline
-// code, on x86-64 a quarter of the speed.
+// code, on x86-64 less than half as fast.
 //
 // The name x86v3Kernels has to be the last in the alphabet. The compiler emits copies of small functions
 // (of arrays, say) into every module that uses them, with the instructions of that module; the linker

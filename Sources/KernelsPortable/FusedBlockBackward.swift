@@ -10,8 +10,7 @@ extension FusedBlock {
   /// - Parameter dx: receives `[N, inChannels, F, T]`, if anybody needs it
   func gradients(
     _ x: Tensor, weight: Tensor, saved: Tensor, _ channels: NormalizedChannels,
-    gammaGradient: Tensor,
-    betaGradient: Tensor, into dw: Tensor, dx: Tensor?, scratch: Tensor
+    gammaGradient: Tensor, betaGradient: Tensor, into dw: Tensor, dx: Tensor?, scratch: Tensor
   ) {
     let g = geometry
     let saved = self.saved(saved)

@@ -11,8 +11,7 @@ extension FusedBlock {
   ///   - dropout: as in the forward pass
   func gradientSums(
     _ dy: Tensor, saved: Tensor, _ channels: NormalizedChannels, dropout: Dropout?,
-    gammaGradient: Tensor,
-    betaGradient: Tensor, scratch: Tensor
+    gammaGradient: Tensor, betaGradient: Tensor, scratch: Tensor
   ) {
     let g = geometry
     let saved = self.saved(saved)

@@ -1,6 +1,7 @@
 import CVector
 import Tensors
 
+/// What dropout does to values: eight at a time, with the words of a random stream as draws.
 extension Dropout {
   /// Drops or scales `count` values, the first of which has index `firstIndex` in the stream; on a
   /// gradient it does what it did to the value.
