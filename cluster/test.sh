@@ -24,7 +24,7 @@ if [ "$(uname -m)" = x86_64 ]; then
     objdump --disassemble --no-show-raw-insn ".build/release/$program"
   done | awk '
     /^[0-9a-f]+ <.*>:$/ { name = $2 }
-    $2 ~ /^(v|bls|movbe|lzcnt|bextr|bzhi|pdep|pext|((shl|shr|sar|mul|ror)x|andn)$)/ && name !~ /x86v3Kernels/ && !seen[name]++ { print name }' >"$log"
+    $2 ~ /^(v|bls|((shl|shr|sar|mul|ror)x|andn|bextr|bzhi|lzcnt|movbe|pdep|pext)$)/ && name !~ /x86v3Kernels/ && !seen[name]++ { print name }' >"$log"
   if [ -s "$log" ]; then
     echo 'test: these functions would run on AVX2 without having asked whether it is there:' >&2
     cat "$log" >&2
