@@ -51,3 +51,31 @@ package func assignLanes(_ range: Range<Int>, of tree: LaneTree, workers: Int) -
   }
   return ranges + spares
 }
+
+/// How many lanes each worker should get, given what a lane takes each: even shares unless one is much
+/// slower than another, then such that the last to finish finishes as early as can be.
+package func laneShares(lanes: Int, secondsPerLane: [Double]) -> [Int] {
+  guard let fastest = secondsPerLane.min(), let slowest = secondsPerLane.max() else { return [] }
+  guard slowest > 1.5 * fastest else {
+    return assignLanes(lanes: lanes, workers: secondsPerLane.count).map(\.count)
+  }
+  var shares = [Int](repeating: 0, count: secondsPerLane.count)
+  for _ in 0..<lanes {
+    let next = shares.indices.min {
+      Double(shares[$0] + 1) * secondsPerLane[$0] < Double(shares[$1] + 1) * secondsPerLane[$1]
+    }
+    if let next { shares[next] += 1 }
+  }
+  return shares
+}
+
+/// One contiguous range for each share, in order.
+package func assignLanes(_ tree: LaneTree, shares: [Int]) -> [Range<Int>] {
+  let even = assignLanes(lanes: tree.laneCount, workers: shares.count)
+  if even.map(\.count) == shares { return even }
+  var lower = 0
+  return shares.map { share in
+    defer { lower += share }
+    return lower..<lower + share
+  }
+}

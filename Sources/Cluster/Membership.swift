@@ -1,7 +1,7 @@
 /// Who takes part in a run, in the order of joining, and which lanes each holds.
 ///
-/// Plain bookkeeping for the coordinator's loop, which feeds it the endpoint's events. Lanes change hands
-/// only when `assign` is called, between steps.
+/// Plain bookkeeping for the coordinator's loop, which feeds it the endpoint's events. Lanes are dealt
+/// anew when `assign` is called, between steps: to whoever is ready, the slow with fewer.
 package struct Membership: Sendable {
   package enum State: Hashable, Sendable {
     /// Said hello; still checks its data.
@@ -18,6 +18,8 @@ package struct Membership: Sendable {
     package fileprivate(set) var state: State
     /// Empty for a spare.
     package fileprivate(set) var lanes: Range<Int>
+    /// What a lane takes here, as measured lately; nil as long as nothing was.
+    package fileprivate(set) var secondsPerLane: Double?
   }
 
   package let tree: LaneTree
@@ -31,22 +33,6 @@ package struct Membership: Sendable {
 
   /// Ready members without lanes.
   package var spares: [Member] { ready.filter { $0.lanes.isEmpty } }
-
-  /// Who holds `lane`, if anybody does.
-  package func holder(of lane: Int) -> Member? { members.first { $0.lanes.contains(lane) } }
-
-  /// Lanes that nobody holds, as contiguous ranges in order.
-  package var orphans: [Range<Int>] {
-    var ranges: [Range<Int>] = []
-    for lane in tree.root where holder(of: lane) == nil {
-      if let last = ranges.last, last.upperBound == lane {
-        ranges[ranges.count - 1] = last.lowerBound..<lane + 1
-      } else {
-        ranges.append(lane..<lane + 1)
-      }
-    }
-    return ranges
-  }
 
   /// A peer has said hello.
   ///
@@ -62,24 +48,50 @@ package struct Membership: Sendable {
     members[index].state = state
   }
 
-  /// - Returns: the lanes that the peer held and nobody holds now
-  @discardableResult
-  package mutating func remove(_ peer: PeerID) -> Range<Int> {
-    guard let index = members.firstIndex(where: { $0.peer == peer }) else { return 0..<0 }
-    return members.remove(at: index).lanes
+  package mutating func remove(_ peer: PeerID) { members.removeAll { $0.peer == peer } }
+
+  /// A peer has taken `seconds` for each of its lanes.
+  package mutating func observe(_ peer: PeerID, secondsPerLane seconds: Double) {
+    guard seconds > 0, seconds.isFinite,
+      let index = members.firstIndex(where: { $0.peer == peer })
+    else { return }
+    members[index].secondsPerLane =
+      members[index].secondsPerLane.map { ($0 + seconds) / 2 } ?? seconds
+  }
+
+  /// What a lane takes a member in the middle of the field.
+  package var medianSecondsPerLane: Double? {
+    let known = ready.compactMap(\.secondsPerLane).sorted()
+    return known.isEmpty ? nil : known[known.count / 2]
   }
 
   /// Deals all lanes to the ready members, in the order of joining; the last ones may become spares.
-  ///
-  /// - Returns: false if nobody is ready; then nobody holds anything
-  @discardableResult
-  package mutating func assign() -> Bool {
+  package mutating func assign() {
     let ready = members.indices.filter { members[$0].state == .ready }
+    let median = medianSecondsPerLane ?? 1
+    // Who was too slow for a lane is forgiven little by little, and so measured again.
+    for index in ready where members[index].lanes.isEmpty {
+      members[index].secondsPerLane = members[index].secondsPerLane.map {
+        0.95 * $0 + 0.05 * median
+      }
+    }
+    let dealt = Deal(
+      peers: ready.map { members[$0].peer },
+      shares: laneShares(
+        lanes: tree.laneCount, secondsPerLane: ready.map { members[$0].secondsPerLane ?? median }))
+    guard dealt != last else { return }
+    last = dealt
     for index in members.indices { members[index].lanes = 0..<0 }
-    guard !ready.isEmpty else { return false }
-    for (index, lanes) in zip(ready, assignLanes(lanes: tree.laneCount, workers: ready.count)) {
+    guard !ready.isEmpty else { return }
+    for (index, lanes) in zip(ready, assignLanes(tree, shares: dealt.shares)) {
       members[index].lanes = lanes
     }
-    return true
   }
+
+  /// What `assign` has dealt last: the same again needs no thought.
+  private struct Deal: Equatable {
+    let peers: [PeerID]
+    let shares: [Int]
+  }
+  private var last: Deal?
 }

@@ -17,8 +17,8 @@ package enum Build {
 
 /// What this process computes with.
 package enum Processor {
-  /// The processor's name as the system gives it, and the kernels chosen for it. Two processes with the
-  /// same compute the same bits.
+  /// The processor's name as the system gives it, and the kernels chosen for it, for words: that two
+  /// machines compute the same bits is what `LaneProbe` proves.
   package static var description: String { "\(model) with \(kernels.name) kernels" }
 
   private static var model: String {

@@ -3,235 +3,325 @@ import Dataset
 import Foundation
 import Kernels
 
-/// The workers of a run, seen from the coordinator: who they are, which lanes they hold, and the two
-/// things asked of them, a step's sum and a split's logits.
+/// The workers of a run, seen from the coordinator: who they are, and the two things asked of them, a
+/// step's sum and a split's logits.
+///
+/// Workers come and go as they like. Who joins gets lanes from the next step on; what a lost one held
+/// goes to the others; with nobody left the crew waits. None of it shows in the result.
 package final class Crew {
+  package struct Settings {
+    package var build: String
+    /// This machine's processor, for words.
+    package var processor: String
+    /// Hash of the probe's gradient as this machine computes it; nil takes whoever computes another.
+    package var proof: UInt64?
+    /// How long to wait for workers when none is left.
+    package var patience = Duration.seconds(600)
+
+    package init(build: String, processor: String, proof: UInt64?) {
+      self.build = build
+      self.processor = processor
+      self.proof = proof
+    }
+  }
+
   private let endpoint: CoordinatorEndpoint
   private let welcome: Welcome
-  private let build: String
-  private let processor: String?
-  private let announce: (String) -> Void
+  private let settings: Settings
+  private let announce: (CrewEvent) -> Void
   private var membership: Membership
-  private var reduction: any CoordinatorReduction
+  private let contributionCount: Int
+  private var weights = Parameters(step: 0, values: [])
   private var weightsHash: UInt64 = 0
   private var jobs: UInt64 = 0
+  private var work: (any CrewWork)?
+  private var waitingSince: ContinuousClock.Instant?
+  private var lastWords: TrainingError?
+  /// How many workers the first step waits for.
+  private var wanted: Int?
   private var defectsSaid: Set<Defect.Kind> = []
-  /// The part of the workers' time in the last step that they stood waiting for clips to be read, 0 to
-  /// 1: the sum of their waits over the sum of the times they took for their lanes. Nil if none said.
+  /// Of the last step; see `StepWork`.
   package private(set) var dataWaitShare: Double?
+
+  /// Set from outside, before `endpoint.interrupt()`: why nothing more should be waited for.
+  package var interruption: () -> (any Error)? = { nil }
+  /// Workers on this machine, whose ends are known before their silence is.
+  package var local: LocalWorkers?
+  /// Whether workers may still come from elsewhere.
+  package var expectsOthers = true
 
   /// - Parameters:
   ///   - contributionCount: floats of a lane's contribution
   ///   - welcome: what a worker must know before it can compute
-  ///   - processor: what workers must compute on (see `Processor`); nil takes any
-  ///   - announce: receives a line for the log
   package init(
     _ endpoint: CoordinatorEndpoint, lanes: Int, contributionCount: Int, welcome: Welcome,
-    build: String, processor: String?, announce: @escaping (String) -> Void
+    settings: Settings, announce: @escaping (CrewEvent) -> Void
   ) {
     self.endpoint = endpoint
+    self.contributionCount = contributionCount
     self.welcome = welcome
-    self.build = build
-    self.processor = processor
+    self.settings = settings
     self.announce = announce
-    let tree = LaneTree(lanes: lanes)
-    membership = Membership(tree: tree)
-    reduction = Topology.star.makeCoordinatorSide(tree: tree, count: contributionCount)
+    membership = Membership(tree: LaneTree(lanes: lanes))
   }
 
-  /// Waits until `count` workers are ready, and gives each its lanes.
+  /// Waits until `count` workers are ready.
   package func gather(_ count: Int) throws {
+    wanted = count
+    defer { wanted = nil }
     while membership.ready.count < count {
-      try next(
-        joined: { peer, hello in
-          try admit(peer, hello, hasRoom: membership.members.count < count)
-        },
-        handle: { peer, message in
-          guard case .ready = message else { return }
-          membership.set(.ready, for: peer)
-          announce(
-            "worker \(name(of: peer)) is ready (\(membership.ready.count) of \(count))")
-        })
+      try requireHope()
+      try next()
     }
     membership.assign()
     for spare in membership.spares {
-      announce(
-        "worker \(name(of: spare.peer)) stands by: \(count) workers for "
-          + "\(membership.tree.laneCount) lanes; training.lanes sets their number")
+      report(
+        CrewEvent(
+          .join,
+          "worker \(name(of: spare.peer)) stands by: \(count) workers for "
+            + "\(tree.laneCount) lanes; training.lanes sets their number"))
     }
   }
 
   /// Sends everybody the weights that hold from now on.
   package func send(weights: [Float], step: Int) throws {
+    self.weights = Parameters(step: step, values: weights)
     weightsHash = contentHash(weights.span)
-    try endpoint.send(
-      .parameters(Parameters(step: step, values: weights)), to: membership.ready.map(\.peer))
+    try endpoint.send(.parameters(self.weights), to: membership.ready.map(\.peer))
   }
 
   /// The sum of all lanes' contributions to a step, added along the lane tree.
   ///
   /// `dataWaitShare` is the step's when it returns.
   ///
-  /// - Throws: `TrainingError` if a worker is lost or cannot go on
+  /// - Throws: `TrainingError` if nobody is left to compute it
   package func sum(_ position: RunState.Position, clipsInStep: Int) throws -> [Float] {
-    try requireNoInterruption()
-    reduction.begin(step: position.step, parametersHash: weightsHash)
-    var (elapsed, waited) = (Duration.zero, Duration.zero)
-    for member in membership.ready where !member.lanes.isEmpty {
-      let order = Compute(
-        step: position.step, epoch: position.epoch, stepInEpoch: position.stepInEpoch,
-        lanes: member.lanes, clipsInStep: clipsInStep)
-      try endpoint.send(.compute(order), to: member.peer)
+    let step = StepWork(
+      position, clipsInStep: clipsInStep,
+      Topology.star.makeCoordinatorSide(tree: tree, count: contributionCount),
+      weightsHash: weightsHash)
+    try perform(step)
+    dataWaitShare = step.dataWaitShare
+    if let recovery = step.recovery {
+      let seconds = recovery.time / .seconds(1)
+      report(
+        CrewEvent(
+          .recovery,
+          "step \(position.step + 1) is whole: \(recovery.lanes) "
+            + "\(recovery.lanes == 1 ? "lane was" : "lanes were") computed again, "
+            + String(format: "%.1f s after the loss", seconds),
+          ["lanes": .integer(recovery.lanes), "seconds": .number(seconds)]))
     }
-    while true {
-      if let sum = reduction.sum {
-        dataWaitShare = elapsed > .zero ? waited / elapsed : nil
-        return sum
-      }
-      try next { peer, message in
-        if case .timing(let timing) = message, timing.step == position.step {
-          elapsed += timing.elapsed
-          waited += timing.waited
-        }
-        guard case .partial(let partial) = message else { return }
-        switch reduction.accept(partial) {
-        case .added, .duplicate, .otherStep: break
-        case .otherParameters:
-          throw TrainingError(
-            .fault,
-            "worker \(name(of: peer)) computed step \(position.step) with other weights than those "
-              + "sent to it; the run stops before that reaches the model")
-        case .malformed:
-          throw TrainingError(
-            .fault,
-            "worker \(name(of: peer)) sent a sum over lanes \(partial.node) of "
-              + "\(partial.values.count) values, which is no part of step \(position.step)")
-        }
-      }
-    }
+    guard let sum = step.reduction.sum else { preconditionFailure("a step without a sum") }
+    return sum
   }
 
-  /// Logits of all clips of a split by the weights sent last, `[clips, tags]`: each clip once, handed
-  /// out a batch at a time to whoever is free.
+  /// Logits of all clips of a split by the weights sent last, `[clips, tags]`.
   package func logits(_ split: Split, clips: Int, tags: Int) throws -> [Float] {
-    try requireNoInterruption()
     jobs += 1
-    let (job, batch) = (jobs, 4)
-    var waiting = stride(from: 0, to: clips, by: batch).map { $0..<min($0 + batch, clips) }
-    waiting.reverse()
-    var outstanding: Set<Range<Int>> = []
-    var logits = [Float](repeating: .nan, count: clips * tags)
-    func hand(to peer: PeerID) throws {
-      guard let range = waiting.popLast() else { return }
-      outstanding.insert(range)
-      try endpoint.send(
-        .evaluate(Evaluate(job: job, split: split.rawValue, clips: range)), to: peer)
-    }
-    // two each: one to compute while the answer to the other travels
-    for _ in 0..<2 {
-      for member in membership.ready { try hand(to: member.peer) }
-    }
-    while !outstanding.isEmpty {
-      try next { peer, message in
-        guard case .scores(let scores) = message, scores.job == job,
-          outstanding.contains(scores.clips)
-        else { return }
-        guard scores.values.count == scores.clips.count * tags else {
-          throw TrainingError(
-            .fault,
-            "worker \(name(of: peer)) sent \(scores.values.count) scores for \(scores.clips.count) "
-              + "clips and \(tags) tags")
-        }
-        outstanding.remove(scores.clips)
-        logits.replaceSubrange(
-          (scores.clips.lowerBound * tags)..<(scores.clips.upperBound * tags), with: scores.values)
-        try hand(to: peer)
-      }
-    }
-    return logits
+    let evaluation = EvaluationWork(job: jobs, split, clips: clips, tags: tags)
+    try perform(evaluation)
+    return evaluation.logits
   }
 
   /// Tells everybody that the run is over, and waits for nobody.
   package func dismiss() {
     for member in membership.members { try? endpoint.send(.bye, to: member.peer) }
     let refused = endpoint.defects
-    if refused.total > 0 { announce("messages refused: \(refused)") }
+    if refused.total > 0 { report(CrewEvent(.rejected, "messages refused: \(refused)")) }
+  }
+
+  // MARK: For the work
+
+  var tree: LaneTree { membership.tree }
+  var ready: [Membership.Member] { membership.ready }
+  var medianSecondsPerLane: Double? { membership.medianSecondsPerLane }
+
+  /// Those who have lanes, as dealt for a new step.
+  func dealt() -> [Membership.Member] {
+    membership.assign()
+    return ready.filter { !$0.lanes.isEmpty }
+  }
+
+  func lanes(of peer: PeerID) -> Int { membership[peer]?.lanes.count ?? 0 }
+
+  func observe(_ peer: PeerID, secondsPerLane seconds: Double) {
+    membership.observe(peer, secondsPerLane: seconds)
+  }
+
+  func send(_ message: Message, to peer: PeerID) throws { try endpoint.send(message, to: peer) }
+
+  func sendWeights(to peer: PeerID) throws { try endpoint.send(.parameters(weights), to: peer) }
+
+  func report(_ event: CrewEvent) { announce(event) }
+
+  func name(of peer: PeerID) -> String {
+    membership[peer].map { Self.name(of: $0.hello) } ?? "\(peer)"
+  }
+
+  private static func name(of hello: Hello) -> String { "\(hello.host):\(hello.processID)" }
+
+  private func perform(_ work: any CrewWork) throws {
+    // Nothing is begun once there is a reason to stop, however much there is to read.
+    if let reason = interruption() { throw reason }
+    self.work = work
+    defer { self.work = nil }
+    while true {
+      try work.handOut(to: self)
+      if work.isDone { return }
+      try requireHope()
+      try next(until: work.deadline)
+      releaseDraining()
+    }
   }
 
   // MARK: Events
 
-  /// Set from outside, before `endpoint.interrupt()`: why nothing more should be waited for.
-  package var interruption: () -> (any Error)? = { nil }
-
-  /// Nothing is begun once there is a reason to stop, however much there is to read.
-  private func requireNoInterruption() throws {
-    if let reason = interruption() { throw reason }
-  }
-
-  /// Waits for one event while the run goes on; who joins now comes too late.
-  private func next(_ handle: (PeerID, Message) throws -> Void) throws {
-    try next(joined: { try admit($0, $1, hasRoom: false) }, handle: handle)
-  }
-
-  /// Waits for one event and deals with it; `handle` gets the messages that are part of the work.
-  private func next(
-    joined: (PeerID, Hello) throws -> Void, handle: (PeerID, Message) throws -> Void
-  ) throws {
+  /// Waits for one event and deals with it.
+  private func next(until deadline: ContinuousClock.Instant? = nil) throws {
     // What is there already comes first: a worker's last words say more than its death.
     let reason = interruption()
-    switch try endpoint.nextEvent(timeout: reason == nil ? nil : .zero) {
-    case nil: if let reason { throw reason }
+    let deaths = local?.hasDeaths == true
+    let limits = [deadline, waitingSince.map { $0 + settings.patience }].compactMap(\.self)
+    let timeout = limits.min().map { max($0 - .now, .zero) }
+    switch try endpoint.nextEvent(timeout: reason != nil || deaths ? .zero : timeout) {
+    case nil:
+      if let reason { throw reason }
+      for death in local?.takeDeaths() ?? [] { bury(death) }
     case .interrupted: break
-    case .joined(let peer, let hello): try joined(peer, hello)
-    case .message(let peer, .error(let code, let text)):
-      try miss(peer, code.status ?? .unavailable, "cannot go on: \(text)")
-    case .message(let peer, .bye), .message(let peer, .drain):
-      try miss(peer, .unavailable, "has left the run")
-    case .message(let peer, let message): try handle(peer, message)
-    case .lost(let peer, let loss):
-      if let reason = interruption() { throw reason }
-      try miss(peer, .unavailable, "is lost: \(loss)")
+    case .joined(let peer, let hello): try admit(peer, hello)
+    case .message(let peer, let message): try take(message, from: peer)
+    case .lost(let peer, let loss): miss(peer, .death, "is lost: \(loss)")
     case .rejected(let peer, let defect):
       guard defectsSaid.insert(defect.kind).inserted else { return }
-      announce("refused a message from \(name(of: peer)): \(defect); more of these are counted")
+      report(
+        CrewEvent(
+          .rejected,
+          "refused a message from \(name(of: peer)): \(defect); more of these are counted"))
     }
   }
 
-  /// A worker is gone: as long as no lanes are given out, another may take its place; later that ends
-  /// the run.
-  private func miss(_ peer: PeerID, _ status: ExitStatus, _ what: String) throws {
-    guard membership[peer] != nil else { return }
-    let sentence = "worker \(name(of: peer)) \(what)"
-    guard membership.holder(of: 0) == nil else { throw TrainingError(status, sentence) }
-    announce(sentence)
-    membership.remove(peer)
-    endpoint.remove(peer)
+  private func take(_ message: Message, from peer: PeerID) throws {
+    guard let member = membership[peer] else { return }
+    switch message {
+    case .ready(let proof): try enlist(member, proof)
+    case .error(let code, let text):
+      // One of the protocol's own codes is about a message: the endpoint has dealt with it.
+      guard let status = code.status else { return }
+      miss(peer, .leave, "cannot go on: \(text)", status)
+    case .bye: miss(peer, .leave, "has left the run")
+    case .drain:
+      membership.set(.draining, for: peer)
+      releaseDraining()
+    default:
+      do { try work?.take(message, from: peer, of: self) } catch let mistake as Mistake {
+        try endpoint.send(.refuse(reason: "it \(mistake.description)"), to: peer)
+        miss(peer, .leave, "\(mistake.description), and is dismissed", .fault)
+      }
+    }
   }
 
-  private func admit(_ peer: PeerID, _ hello: Hello, hasRoom: Bool) throws {
+  /// Who wants to leave and owes nothing may go.
+  private func releaseDraining() {
+    for member in membership.members
+    where member.state == .draining && work?.isHeld(by: member.peer) != true {
+      try? endpoint.send(.bye, to: member.peer)
+      miss(member.peer, .leave, "has left the run")
+    }
+  }
+
+  private func bury(_ death: LocalWorkers.Death) {
+    let member = membership.members.first {
+      $0.hello.processID == death.processID && $0.hello.host == ProcessInfo.processInfo.hostName
+    }
+    let what = death.how + (death.isReplaced ? "; another is started" : "")
+    if let member { return miss(member.peer, .death, what) }
+    let sentence = "local worker \(death.processID) \(what)"
+    report(CrewEvent(.death, sentence))
+    // Those who have said why they go have said more.
+    lastWords = lastWords ?? TrainingError(death.status, sentence)
+  }
+
+  /// A worker is gone: what it held others do.
+  private func miss(
+    _ peer: PeerID, _ kind: CrewEvent.Kind, _ what: String, _ status: ExitStatus = .unavailable
+  ) {
+    guard membership[peer] != nil else { return }
+    let name = name(of: peer)
+    let sentence = "worker \(name) \(what)"
+    report(CrewEvent(kind, sentence, ["worker": .text(name)]))
+    lastWords = TrainingError(status, sentence)
+    membership.remove(peer)
+    endpoint.remove(peer)
+    work?.forget(peer)
+  }
+
+  /// - Throws: if nobody is left and nobody can come, or has come for too long
+  private func requireHope() throws {
+    guard membership.members.isEmpty else {
+      waitingSince = nil
+      return
+    }
+    if !expectsOthers && local?.mayProvide != true {
+      throw lastWords ?? TrainingError(.unavailable, "no worker is left")
+    }
+    guard let waitingSince else {
+      self.waitingSince = .now
+      if work != nil {
+        report(CrewEvent(.waiting, "no worker is left: waiting for one at \(endpoint.address)"))
+      }
+      return
+    }
+    guard .now - waitingSince < settings.patience else {
+      throw TrainingError(
+        .unavailable,
+        "no worker came to \(endpoint.address) within \(settings.patience)"
+          + (lastWords.map { "; the last to leave: \($0)" } ?? ""))
+    }
+  }
+
+  // MARK: Admission
+
+  private func admit(_ peer: PeerID, _ hello: Hello) throws {
     let refusal: String? =
-      if hello.build != build {
-        "this worker is build \(hello.build) and the coordinator is build \(build): install the same on both"
-      } else if let processor, hello.processor != processor {
-        "this worker computes on \(hello.processor) and the coordinator on \(processor), which may "
-          + "round differently: --allow-mixed-cpus takes it, and the result may then depend on who "
-          + "computes what"
-      } else if !hasRoom {
-        "the run has all the workers it waited for"
+      if hello.build != settings.build {
+        "this worker is build \(hello.build) and the coordinator is build \(settings.build): "
+          + "install the same on both"
       } else {
         nil
       }
-    if let refusal {
-      announce("refused worker \(hello.host):\(hello.processID): \(refusal)")
-      try endpoint.send(.refuse(reason: refusal), to: peer)
-      endpoint.remove(peer)
-      return
-    }
+    if let refusal { return try refuse(peer, hello, refusal) }
     membership.join(peer, hello)
     try endpoint.send(.welcome(welcome), to: peer)
   }
 
-  private func name(of peer: PeerID) -> String {
-    membership[peer].map { "\($0.hello.host):\($0.hello.processID)" } ?? "\(peer)"
+  private func refuse(_ peer: PeerID, _ hello: Hello, _ reason: String) throws {
+    report(
+      CrewEvent(
+        .refusal, "refused worker \(Self.name(of: hello)): \(reason)",
+        ["worker": .text(Self.name(of: hello))]))
+    try endpoint.send(.refuse(reason: reason), to: peer)
+    membership.remove(peer)
+    endpoint.remove(peer)
+  }
+
+  private func enlist(_ member: Membership.Member, _ proof: UInt64) throws {
+    if let own = settings.proof, own != proof {
+      return try refuse(
+        member.peer, member.hello,
+        "this worker computes on \(member.hello.processor) and the coordinator on "
+          + "\(settings.processor), and they round differently (the probe's gradient has hash "
+          + "\(String(proof, radix: 16)) and \(String(own, radix: 16))): --allow-mixed-cpus takes it, and "
+          + "the result may then depend on who computes what")
+    }
+    guard member.state == .joining else { return }
+    membership.set(.ready, for: member.peer)
+    report(
+      CrewEvent(
+        .join,
+        "worker \(name(of: member.peer)) is ready (\(membership.ready.count)"
+          + (wanted.map { " of \($0))" } ?? " now)"),
+        ["worker": .text(name(of: member.peer)), "workers": .integer(membership.ready.count)]))
+    if !weights.values.isEmpty { try sendWeights(to: member.peer) }
   }
 }

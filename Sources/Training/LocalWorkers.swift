@@ -5,22 +5,48 @@ import Synchronization
 ///
 /// Each is watched by a thread, so that its death is known at once, and has a pipe of ours as its
 /// standard input, so that it knows of ours. They are in process groups of their own: a Ctrl-C reaches
-/// the coordinator, which then tells them to leave.
+/// the coordinator, which then tells them to leave. One that dies is started anew, a few times.
 package final class LocalWorkers: Sendable {
-  private struct State {
-    var running: Set<pid_t> = []
-    var dismissed = false
-    var death: TrainingError?
+  /// The end of a worker that nobody had asked for.
+  package struct Death: Sendable {
+    package let processID: Int
+    /// As in "was killed by signal 9".
+    package let how: String
+    package let status: ExitStatus
+    package let isReplaced: Bool
   }
 
-  private let state = Mutex(State())
+  private struct State {
+    var running: Set<pid_t> = []
+    var starting = 0
+    var restartsLeft: Int
+    var dismissed = false
+    var deaths: [Death] = []
+  }
+
+  private let state: Mutex<State>
   private let onDeath: @Sendable () -> Void
 
-  /// - Parameter onDeath: called from another thread when a worker ends that was not dismissed
-  package init(onDeath: @escaping @Sendable () -> Void) { self.onDeath = onDeath }
+  /// - Parameters:
+  ///   - restarts: how many workers may be started anew, all in all
+  ///   - onDeath: called from another thread when a worker ends that was not dismissed
+  package init(restarts: Int, onDeath: @escaping @Sendable () -> Void) {
+    state = Mutex(State(restartsLeft: restarts))
+    self.onDeath = onDeath
+  }
 
-  /// What the first unexpected death looked like, if there was one.
-  package var death: TrainingError? { state.withLock { $0.death } }
+  package var hasDeaths: Bool { state.withLock { !$0.deaths.isEmpty } }
+
+  /// What has happened since this was last asked.
+  package func takeDeaths() -> [Death] {
+    state.withLock { state in
+      defer { state.deaths = [] }
+      return state.deaths
+    }
+  }
+
+  /// Whether a worker runs or is about to.
+  package var mayProvide: Bool { state.withLock { !$0.running.isEmpty || $0.starting > 0 } }
 
   package var processIDs: [pid_t] { state.withLock { $0.running.sorted() } }
 
@@ -65,8 +91,9 @@ package final class LocalWorkers: Sendable {
     state.withLock { _ = $0.running.insert(child) }
     let held = leash[1]
     let thread = Thread { [self] in
-      watch(child)
+      let again = watch(child)
       close(held)
+      if again { restart(executable, arguments) }
     }
     thread.name = "watch \(child)"
     thread.start()
@@ -86,22 +113,45 @@ package final class LocalWorkers: Sendable {
     }
   }
 
-  private func watch(_ child: pid_t) {
+  /// Waits for a worker's end.
+  ///
+  /// - Returns: whether another is to take its place
+  private func watch(_ child: pid_t) -> Bool {
     var status: Int32 = 0
     while waitpid(child, &status, 0) == -1 && errno == EINTR {}
     let signal = status & 0x7F
     let code = status >> 8 & 0xFF
     let how = signal == 0 ? "ended with status \(code)" : "was killed by signal \(signal)"
-    // Whatever ended it, the run can go on with another; but bad input stays bad.
-    let isBadInput = signal == 0 && code == ExitStatus.badInput.rawValue
-    let death = TrainingError(
-      isBadInput ? .badInput : .unavailable, "local worker \(child) \(how)")
-    let missed = state.withLock { state in
+    let ending = signal == 0 ? ExitStatus(rawValue: code) : nil
+    // Bad input stays bad, and who was told to leave is not wanted here.
+    let isFinal = ending.map { [.done, .usage, .badInput, .interrupted].contains($0) } ?? false
+    let (missed, again) = state.withLock { state in
+      guard !state.dismissed else {
+        state.running.remove(child)
+        return (false, false)
+      }
+      let again = !isFinal && state.restartsLeft > 0
+      if again {
+        state.restartsLeft -= 1
+        state.starting += 1
+      }
       state.running.remove(child)
-      guard !state.dismissed else { return false }
-      if state.death == nil { state.death = death }
-      return true
+      state.deaths.append(
+        Death(
+          processID: Int(child), how: how, status: ending == .badInput ? .badInput : .unavailable,
+          isReplaced: again))
+      return (true, again)
     }
     if missed { onDeath() }
+    return again
+  }
+
+  private func restart(_ executable: String, _ arguments: [String]) {
+    // A worker that dies at once should not take all its chances within a blink.
+    usleep(200_000)
+    let isWanted = state.withLock { !$0.dismissed }
+    if isWanted { try? start(executable, arguments) }
+    state.withLock { $0.starting -= 1 }
+    onDeath()
   }
 }

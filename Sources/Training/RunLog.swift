@@ -27,6 +27,8 @@ package struct LogRecord: Equatable, Sendable {
     for (name, value) in fields { self.fields.append((name, value)) }
   }
 
+  package mutating func append(_ name: String, _ value: Value) { fields.append((name, value)) }
+
   /// The line, without its end. JSON has no NaN and no infinity: they become null.
   package var json: String {
     "{" + fields.map { "\($0.name.quotedAsJSON):\($0.value.json)" }.joined(separator: ",") + "}"

@@ -14,6 +14,15 @@ package final class RunReport {
 
   package func note(_ text: String) { progress.note(text) }
 
+  /// Something happened to the crew. A disk that takes no more is found at the next step's line.
+  package func crew(_ event: CrewEvent, step: Int) {
+    progress.note(event.sentence)
+    var record = LogRecord(
+      "crew", step: step, ["event": .text(event.kind.rawValue), "text": .text(event.sentence)])
+    for (name, value) in event.fields { record.append(name, value) }
+    try? log.append(record)
+  }
+
   package func begin(_ position: RunState.Position, best: EarlyStopping.Best?) {
     progress.validated(bestAUC: best?.score)
     progress.update(step: position.step, loss: nil)

@@ -13,8 +13,16 @@ package struct RunSession {
   package var resumes = false
   /// Where workers connect; a port of 0 takes a free one.
   package var address = "tcp://127.0.0.1:0"
-  /// Workers to wait for.
+  /// Workers to wait for before the first step.
   package var workers: Int
+  /// Whether more may come from elsewhere.
+  package var expectsOthers = true
+  /// How long to wait for workers when there are none.
+  package var patience = Duration.seconds(600)
+  /// A worker that says nothing for this long is lost.
+  package var silence = EndpointSettings().silence
+  /// Workers of this machine.
+  package var local: LocalWorkers?
   /// How many of them run on this machine, and the threads of each.
   package var localWorkers = 0
   package var localThreads = 1
@@ -42,10 +50,18 @@ package struct RunSession {
     package let wake: @Sendable () -> Void
   }
 
+  private func endpointSettings(largestVector: Int) -> EndpointSettings {
+    var settings = EndpointSettings(largestVector: largestVector)
+    settings.silence = silence
+    settings.heartbeat = min(settings.heartbeat, silence / 4)
+    return settings
+  }
+
   /// The coordinator and all workers that it starts here stand beside each other.
   private func requireMemory(_ network: Models.Network) throws {
-    // Weights, two moments, a sum, and a vector on its way in and out.
-    let own = 6 * network.weightCount * MemoryLayout<Float>.stride
+    // Weights, two moments, a sum, and a vector on its way in and out; at the start the probe.
+    let own =
+      6 * network.weightCount * MemoryLayout<Float>.stride + LaneProbe.memory(network, threads: 1)
     let clips = configuration.training.clipsPerLane
     let worker = LaneComputer.memory(network, clips: clips, threads: localThreads)
     let team =
@@ -62,10 +78,8 @@ package struct RunSession {
 
   /// Trains to the end.
   ///
-  /// - Parameter trouble: says that a worker which was started here has died
   /// - Throws: whatever ends the run early; its state is then saved
-  package func run(trouble: @escaping @Sendable () -> TrainingError? = { nil }) throws -> RunOutcome
-  {
+  package func run() throws -> RunOutcome {
     let store = try Store(store)
     let configuration = try configuration.resolved(for: store)
     try configuration.requireFeatures(of: store)
@@ -90,26 +104,29 @@ package struct RunSession {
     do {
       endpoint = try CoordinatorEndpoint(
         listeningAt: address, over: transport, run: term.run, term: term.number,
-        settings: EndpointSettings(largestVector: count))
+        settings: endpointSettings(largestVector: count))
     } catch {
       // Nothing has happened yet: a mistaken port must not take the run's name.
       if !resumes { folder.discard() }
       throw error
     }
     defer { endpoint.close() }
+    var settings = Crew.Settings(
+      build: Build.version, processor: Processor.description,
+      proof: allowsMixedProcessors ? nil : LaneProbe.hash(network, pool: ThreadPool(threads: 1)))
+    settings.patience = patience
     let crew = Crew(
       endpoint, lanes: configuration.training.lanes, contributionCount: count,
       welcome: Welcome(configuration: configuration.yaml, storeFingerprint: store.fingerprint),
-      build: Build.version, processor: allowsMixedProcessors ? nil : Processor.description,
-      announce: report.note)
+      settings: settings
+    ) { report.crew($0, step: state.position.step) }
+    crew.local = local
+    crew.expectsOthers = expectsOthers
     if allowsMixedProcessors {
       report.note("--allow-mixed-cpus: the result may depend on which processor computes what")
     }
     crew.interruption = { [interruption] () -> (any Error)? in
-      if let signal = interruption() {
-        return TrainingError(.interrupted, "interrupted by \(signal)")
-      }
-      return trouble()
+      interruption().map { TrainingError(.interrupted, "interrupted by \($0)") }
     }
     defer { crew.dismiss() }
     report.note(

@@ -30,62 +30,121 @@ package struct WorkerLife {
       processor: Processor.description)
   }
 
+  /// Serves coordinators at `address`, one after another, until one says goodbye. When one is lost
+  /// another is looked for: the same run in a new term, perhaps.
+  ///
+  /// - Parameters:
+  ///   - wait: how long to look for a coordinator
+  ///   - returns: whether to look for another after a loss
+  ///   - interruptible: receives what interrupts the endpoint that is in use
+  /// - Throws: `TrainingError` if it refuses this worker or none is found, or what reading the store throws
+  package func serve(
+    _ address: String, wait: Duration, returns: Bool,
+    over transport: any Transport = ZeroMQTransport(),
+    interruptible: (@escaping @Sendable () -> Void) -> Void, isInterrupted: () -> Bool
+  ) throws {
+    var pause = Duration.milliseconds(100)
+    var next = try WorkerEndpoint(
+      connectingTo: address, over: transport, hello: Self.hello(threads: threads), timeout: wait)
+    while true {
+      let endpoint = next
+      let started = ContinuousClock.now
+      defer { endpoint.close() }
+      interruptible { endpoint.interrupt() }
+      do { return try serve(endpoint) } catch let loss as CoordinatorLost {
+        guard returns else { throw TrainingError(.unavailable, "\(loss)") }
+        announce("\(loss); looking for it again")
+      }
+      endpoint.close()
+      // Who was sent away at once comes back more slowly each time.
+      pause = .now - started > .seconds(10) ? .milliseconds(100) : min(pause * 2, .seconds(5))
+      next = try rejoin(address, transport, pause, until: .now + wait, isInterrupted)
+    }
+  }
+
+  /// In short attempts, so that an interruption is heard between them.
+  private func rejoin(
+    _ address: String, _ transport: any Transport, _ pause: Duration,
+    until deadline: ContinuousClock.Instant, _ isInterrupted: () -> Bool
+  ) throws -> WorkerEndpoint {
+    var pause = pause
+    while true {
+      let resume = ContinuousClock.now + pause
+      while .now < resume {
+        if isInterrupted() { throw Self.interrupted }
+        usleep(20_000)
+      }
+      do {
+        return try WorkerEndpoint(
+          connectingTo: address, over: transport, hello: Self.hello(threads: threads),
+          timeout: .seconds(2))
+      } catch { if .now > deadline { throw error } }
+      pause = min(pause * 2, .seconds(5))
+    }
+  }
+
   /// Serves the coordinator behind `endpoint` until it says goodbye; if this worker cannot go on, the
   /// coordinator is told why.
   ///
-  /// - Throws: `TrainingError` if it refuses this worker or is lost, or what reading the store throws
+  /// - Throws: `CoordinatorLost`; `TrainingError` if it refuses this worker, or what reading the store
+  ///   throws
   package func serve(_ endpoint: WorkerEndpoint) throws {
+    let orders = WorkerOrders(endpoint, announce: announce)
     do {
-      try work(endpoint)
+      try work(orders, endpoint)
+    } catch let loss as CoordinatorLost {
+      throw orders.isLeaving ? Self.interrupted : loss
     } catch let error as ClusterError where error.code == .closed {
+      if orders.isLeaving { throw Self.interrupted }
       // The coordinator is gone; perhaps it has said goodbye before.
-      while true { if case .bye = try receive(endpoint) { return } }
-    } catch let error as ClusterError where error.code == .interrupted {
-      try? endpoint.send(.bye)
-      throw Self.interrupted
-    } catch let error as TrainingError where error.status == .interrupted {
-      try? endpoint.send(.bye)
-      throw error
+      while true { if case .bye = try orders.next() { return } }
     } catch {
       try? endpoint.send(.error(ErrorCode(ExitStatus(error)), "\(error)"))
       throw error
     }
+    if orders.isLeaving { throw Self.interrupted }
   }
 
   private static func senseless(_ order: String) -> TrainingError {
     TrainingError(.fault, "the coordinator asks for \(order), which do not exist")
   }
 
+  private static func refused(_ endpoint: WorkerEndpoint, _ reason: String) -> TrainingError {
+    TrainingError(
+      .unavailable, "the coordinator at \(endpoint.address) refuses this worker: \(reason)")
+  }
+
   private static let interrupted = TrainingError(
     .interrupted, "interrupted: this worker leaves; the coordinator holds the state")
 
-  private func work(_ endpoint: WorkerEndpoint) throws {
+  private func work(_ orders: WorkerOrders, _ endpoint: WorkerEndpoint) throws {
     let configuration: Configuration
     let store: Store
-    switch try receive(endpoint) {
+    switch try orders.next() {
     case .welcome(let welcome):
       configuration = try Configuration(
         yaml: welcome.configuration, place: "the coordinator's configuration")
       store = try open(welcome)
-    case .refuse(let reason):
-      throw TrainingError(
-        .unavailable, "the coordinator at \(endpoint.address) refuses this worker: \(reason)")
+    case .refuse(let reason): throw Self.refused(endpoint, reason)
+    case .bye: return
     default:
       throw TrainingError(.unavailable, "\(endpoint.address) does not answer as a coordinator does")
     }
     let pool = ThreadPool(threads: threads, spins: sharesCores ? 0 : 20_000)
     defer { pool.stop() }
+    let proof = LaneProbe.hash(
+      try configuration.resolved(for: store).network(for: store), pool: pool)
     let computer = try LaneComputer(
       configuration, store: store, pool: pool, memory: memory)
     defer { computer.stop() }
     let count = computer.network.weightCount + 1
     try endpoint.expect(largestVector: count)
-    try endpoint.send(.ready(proofHash: 0))
+    try orders.send(.ready(proofHash: proof))
     var reduction = Topology.star.makeWorkerSide(
       tree: LaneTree(lanes: configuration.training.lanes), count: count)
     var hash: UInt64 = 0
     while true {
-      switch try receive(endpoint) {
+      switch try orders.next() {
       case .parameters(let parameters):
         guard parameters.values.count == computer.network.weightCount else {
           throw TrainingError(
@@ -96,15 +155,16 @@ package struct WorkerLife {
         computer.load(parameters.values)
         hash = contentHash(parameters.values.span)
       case .compute(let order):
-        try compute(order, computer, &reduction, endpoint, hash)
+        try compute(order, computer, &reduction, orders, endpoint, hash)
       case .evaluate(let order):
         guard let split = Split(rawValue: order.split),
           order.clips.lowerBound >= 0,
           order.clips.upperBound <= store.clipCount(in: split)
         else { throw Self.senseless("clips \(order.clips) of the split \(order.split)") }
         let logits = try computer.logits(split, order.clips)
-        try endpoint.send(
+        try orders.send(
           .scores(Cluster.Scores(job: order.job, clips: order.clips, values: logits)))
+      case .refuse(let reason): throw Self.refused(endpoint, reason)
       case .bye, .drain: return
       default: continue
       }
@@ -114,7 +174,7 @@ package struct WorkerLife {
   /// Computes lanes; the reduction sends their sums as they become complete.
   private func compute(
     _ order: Compute, _ computer: LaneComputer, _ reduction: inout any WorkerReduction,
-    _ endpoint: WorkerEndpoint, _ hash: UInt64
+    _ orders: WorkerOrders, _ endpoint: WorkerEndpoint, _ hash: UInt64
   ) throws {
     guard order.stepInEpoch >= 0, order.stepInEpoch < computer.schedule.stepsPerEpoch,
       (0..<Int.max).contains(order.epoch), (0..<Int.max).contains(order.step),
@@ -126,6 +186,8 @@ package struct WorkerLife {
     reduction.begin(order, parametersHash: hash)
     computer.announce(epoch: order.epoch, stepInEpoch: order.stepInEpoch, lanes: order.lanes)
     for (done, lane) in order.lanes.enumerated() {
+      // Somebody else was faster, or nobody waits any more.
+      if try orders.areBeyond(step: order.step) { return }
       endpoint.report(Cluster.Progress(step: order.step, done: done, total: order.lanes.count))
       let contribution = try computer.contribution(
         step: order.step, epoch: order.epoch, stepInEpoch: order.stepInEpoch, lane: lane,
@@ -137,7 +199,7 @@ package struct WorkerLife {
       }
       if lane == order.lanes.upperBound - 1 {
         // Before the last sum goes out, so that the coordinator has it when the step is complete.
-        try endpoint.send(
+        try orders.send(
           .timing(
             Timing(
               step: order.step, lanes: order.lanes, elapsed: clock.now - start,
@@ -145,7 +207,7 @@ package struct WorkerLife {
       }
       try reduction.add(
         Span(_unsafeElements: UnsafeBufferPointer(contribution.buffer)), lane: lane,
-        send: endpoint.send)
+        send: orders.send)
     }
   }
 
@@ -153,21 +215,6 @@ package struct WorkerLife {
     let store = try Store(URL(fileURLWithPath: store))
     try store.require(fingerprint: welcome.storeFingerprint)
     return store
-  }
-
-  private func receive(_ endpoint: WorkerEndpoint) throws -> Message {
-    while true {
-      switch try endpoint.receive() {
-      case .message(.error(_, let text)):
-        announce("the coordinator refused something of this worker's: \(text)")
-      case .message(let message): return message
-      case .lost(let reason):
-        throw TrainingError(
-          .unavailable, "the coordinator at \(endpoint.address) is lost: \(reason)")
-      case .interrupted: throw Self.interrupted
-      case nil: continue
-      }
-    }
   }
 }
 

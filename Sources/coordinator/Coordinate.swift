@@ -55,6 +55,14 @@ import Training
   var bind: String?
   @Option(name: .customLong("await"), help: "Workers on other machines to wait for.")
   var awaited = 0
+  @Option(help: "Workers to begin with; more may come (default: all that are started or awaited).")
+  var minWorkers: Int?
+  @Option(help: "How often a local worker that died is started anew, all in all.")
+  var restarts = 10
+  @Option(help: "Seconds to wait for a worker when there is none; then the state is saved.")
+  var wait = 600
+  @Option(help: "Seconds without a sign of life after which a worker is lost.")
+  var silence = 2.5
   @Flag(
     help: "Let workers connect from other machines without keys: whoever reaches the port may join."
   )
@@ -81,6 +89,14 @@ import Training
     if let threads, !(1...1024).contains(threads) {
       throw ValidationError("--threads must be from 1 to 1024, not \(threads)")
     }
+    if let minWorkers, !(1...workers + awaited).contains(minWorkers) {
+      throw ValidationError(
+        "--min-workers must be from 1 to \(workers + awaited), the workers started or awaited")
+    }
+    guard restarts >= 0, wait > 0, silence >= 0.5, silence <= 3600 else {
+      throw ValidationError(
+        "--restarts must not be negative, --wait must be positive, --silence from 0.5 to 3600")
+    }
     if awaited > 0 && bind == nil {
       throw ValidationError("--await needs --bind, so that workers know where to connect")
     }
@@ -100,7 +116,7 @@ import Training
       try data.map { URL(fileURLWithPath: $0) }
       ?? resume.flatMap(RunFolder.rememberedStore(of:)) ?? Program.embeddedStore()
     var session = RunSession(
-      configuration: configuration, store: store, workers: workers + awaited)
+      configuration: configuration, store: store, workers: minWorkers ?? workers + awaited)
     session.folder = resume ?? folder
     session.resumes = resume != nil
     session.allowsMixedProcessors = allowMixedCpus
@@ -113,7 +129,11 @@ import Training
     let wake = Wake()
     let interruption = Interruption { wake() }
     session.interruption = { interruption.signalName }
-    let local = LocalWorkers { wake() }
+    session.expectsOthers = bind != nil
+    session.patience = .seconds(wait)
+    session.silence = .milliseconds(Int(silence * 1000))
+    let local = LocalWorkers(restarts: restarts) { wake() }
+    session.local = local
     session.launch = { launching in
       wake.set(launching.wake)
       try local.startWorkers(workers, threads: threads, launching)
@@ -122,7 +142,7 @@ import Training
       local.dismiss()
       local.waitForAll(grace: .seconds(5))
     }
-    let outcome = try session.run { local.death }
+    let outcome = try session.run()
     print(outcome.summary)
   }
 

@@ -25,8 +25,8 @@ import Training
     help: ArgumentHelp(
       "The most memory that this worker may take (default: the machine's).", valueName: "6GB"))
   var memory: MemoryBudget?
-  @Option(help: "Seconds to look for the coordinator.")
-  var wait = 30
+  @Option(help: "Seconds to look for the coordinator, at first and whenever it is lost.")
+  var wait = 600
   @Flag(help: .hidden)
   var leashed = false
 
@@ -45,18 +45,22 @@ import Training
     if leashed { Program.endWithStandardInput() }
     let store = try data.map { URL(fileURLWithPath: $0) } ?? Program.embeddedStore()
     let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
-    let endpoint = try WorkerEndpoint(
-      connectingTo: connect, hello: WorkerLife.hello(threads: threads), timeout: .seconds(wait))
-    defer { endpoint.close() }
-    let interruption = Interruption { endpoint.interrupt() }
-    defer { withExtendedLifetime(interruption) {} }
     let life = WorkerLife(
       store: store.path, threads: threads, sharesCores: leashed, memory: memory ?? .machine,
       announce: Program.say)
-    do { try life.serve(endpoint) } catch {
+    let wake = Wake()
+    var interruption: Interruption?
+    do {
+      try life.serve(
+        connect, wait: .seconds(wait), returns: !leashed,
+        interruptible: { interrupt in
+          wake.set(interrupt)
+          // Not before there is something to leave: until then a signal just ends the process.
+          if interruption == nil { interruption = Interruption { wake() } }
+        }, isInterrupted: { interruption?.signalName != nil })
+    } catch {
       guard leashed else { throw error }
       // The coordinator on the other end of the leash has been told, or is gone: it has the word.
-      endpoint.close()
       Foundation.exit(ExitStatus(error).rawValue)
     }
   }

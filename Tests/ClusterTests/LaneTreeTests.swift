@@ -119,27 +119,25 @@ import Testing
 }
 
 @Suite struct MembershipTests {
-  @Test("lanes go to ready members only, and those of a lost member have no holder")
+  @Test("lanes go to ready members only")
   func bookkeeping() {
     var members = Membership(tree: LaneTree(lanes: 8))
     let peers = (0..<4).map { _ in PeerID.random() }
     for peer in peers { members.join(peer, someHello) }
-    let nobody = members.assign()
-    #expect(!nobody)
+    members.assign()
+    #expect(members.members.allSatisfy { $0.lanes.isEmpty })
     for peer in peers.dropLast() { members.set(.ready, for: peer) }
     members.set(.draining, for: peers[0])
-    let dealt = members.assign()
-    #expect(dealt)
+    members.assign()
     #expect(members[peers[0]]?.lanes.isEmpty == true)
     #expect(members[peers[1]]?.lanes == 0..<4)
-    #expect(members.holder(of: 6)?.peer == peers[2])
-    #expect(members.orphans.isEmpty)
+    #expect(members[peers[2]]?.lanes == 4..<8)
 
-    #expect(members.remove(peers[1]) == 0..<4)
-    #expect(members.orphans == [0..<4])
-    #expect(members.remove(peers[1]).isEmpty)
+    members.remove(peers[1])
     members.set(.ready, for: peers[1])
     #expect(members[peers[1]] == nil)
+    members.assign()
+    #expect(members[peers[2]]?.lanes == 0..<8)
   }
 
   @Test("ready members beyond the number of lanes are spares")
@@ -152,5 +150,46 @@ import Testing
     }
     members.assign()
     #expect(members.spares.map(\.peer) == [peers[2]])
+  }
+
+  @Test("a slow member gets fewer lanes, down to none, and is tried again in time")
+  func speeds() throws {
+    var members = Membership(tree: LaneTree(lanes: 16))
+    let peers = (0..<4).map { _ in PeerID.random() }
+    for (number, peer) in peers.enumerated() {
+      members.join(peer, someHello)
+      members.set(.ready, for: peer)
+      members.observe(peer, secondsPerLane: number == 1 ? 5 : 1)
+    }
+    members.assign()
+    #expect(members.members.map(\.lanes) == [0..<5, 5..<6, 6..<11, 11..<16])
+    members.observe(peers[1], secondsPerLane: 1000)
+    members.assign()
+    #expect(members[peers[1]]?.lanes.isEmpty == true)
+    #expect(members.members.reduce(0) { $0 + $1.lanes.count } == 16)
+    var steps = 0
+    while members[peers[1]]?.lanes.isEmpty == true && steps < 1000 {
+      members.assign()
+      steps += 1
+    }
+    #expect((10..<1000).contains(steps))
+  }
+
+  @Test(
+    "shares add up, and the last to finish finishes as early as can be",
+    arguments: [[1.0, 1, 1], [1, 1.4, 1], [1, 3], [5, 1, 1, 1], [0.1, 0.2, 0.7, 9]], [1, 4, 7, 16])
+  func shares(seconds: [Double], lanes: Int) {
+    let shares = laneShares(lanes: lanes, secondsPerLane: seconds)
+    #expect(shares.reduce(0, +) == lanes && shares.count == seconds.count)
+    let end = zip(shares, seconds).map { Double($0) * $1 }.max() ?? 0
+    guard seconds.max()! > 1.5 * seconds.min()! else {
+      #expect(shares.max()! - shares.min()! <= 1)
+      return
+    }
+    for (giver, share) in shares.enumerated() where share > 0 {
+      for taker in shares.indices where taker != giver && Double(share) * seconds[giver] == end {
+        #expect(Double(shares[taker] + 1) * seconds[taker] >= end)
+      }
+    }
   }
 }

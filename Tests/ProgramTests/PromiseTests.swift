@@ -85,23 +85,6 @@ struct PromiseTests {
     try resume(workers: 1)
   }
 
-  @Test(
-    "a worker that is killed ends the run with its state saved, and it goes on to the same bytes")
-  func killedWorker() throws {
-    try Program.start("coordinator", material.training(run, "--workers", "2")) { coordinator in
-      try waitForStep(5, of: coordinator)
-      let victim = try #require(coordinator.children.first)
-      kill(victim, SIGKILL)
-      let ending = try coordinator.wait()
-      #expect(ending.code == 69)
-      #expect(ending.errors.contains("state saved after step "))
-      #expect(ending.lastError == "coordinator: local worker \(victim) was killed by signal 9")
-      #expect(!ending.errors.contains("worker: "), "\(ending.errors)")
-      #expect(coordinator.family.isEmpty)
-    }
-    try resume(workers: 2)
-  }
-
   @Test("a damaged checkpoint is passed over, loudly, and the run goes on to the same bytes")
   func damagedCheckpoint() throws {
     try Files.copy(material.reference.run, to: run)

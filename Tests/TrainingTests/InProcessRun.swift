@@ -58,6 +58,7 @@ struct InProcessRun {
     session.transport = transport
     session.output = ProgressDisplay.Output(isTerminal: false, width: { 200 }, write: scene.say)
     session.interruption = { [interruption] in interruption(scene) }
+    session.patience = .seconds(5)
     let ended = DispatchGroup()
     session.launch = { launching in
       for _ in 0..<workers {

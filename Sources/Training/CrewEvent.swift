@@ -1,0 +1,20 @@
+import Cluster
+
+/// Something that happened to the crew: one line for people, one object in `metrics.jsonl`.
+package struct CrewEvent: Sendable {
+  package enum Kind: String, Sendable, CaseIterable {
+    case join, leave, death, refusal, reassignment, duplicate, desynchronised, recovery, waiting
+    case rejected
+  }
+
+  package let kind: Kind
+  package let sentence: String
+  /// What programs want to know beside the sentence.
+  package let fields: [(name: String, value: LogRecord.Value)]
+
+  init(_ kind: Kind, _ sentence: String, _ fields: KeyValuePairs<String, LogRecord.Value> = [:]) {
+    self.kind = kind
+    self.sentence = sentence
+    self.fields = fields.map { ($0.key, $0.value) }
+  }
+}

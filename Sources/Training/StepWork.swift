@@ -1,0 +1,196 @@
+import Cluster
+
+/// The sum of all lanes' contributions to a step, added along the lane tree.
+///
+/// Lanes that a lost worker held go to the others. When a worker is late by a multiple of what its lanes
+/// should take and another is idle, that one computes the later half of them too, and the first answer
+/// counts: both are the same bits.
+final class StepWork: CrewWork {
+  private let position: RunState.Position
+  private let clipsInStep: Int
+  private(set) var reduction: any CoordinatorReduction
+  /// Lanes that a worker was given and that are not in the sum yet.
+  private var held: [PeerID: Set<Int>] = [:]
+  private var hasBegun = false
+  private var hasOrphans = false
+  private var isDuplicated: Set<Int> = []
+  private var refreshed: Set<PeerID> = []
+
+  private let clock = ContinuousClock()
+  private let start: ContinuousClock.Instant
+  private var trouble: (since: ContinuousClock.Instant, lanes: Int)?
+  private(set) var deadline: ContinuousClock.Instant?
+  private var elapsed = Duration.zero
+  private var waited = Duration.zero
+
+  /// A worker is late when it takes this many times what its lanes should take, and this much more.
+  private static let patience = 2.0
+  private static let leastDelay = Duration.milliseconds(100)
+
+  /// - Parameter reduction: of the run; the step begins it anew
+  init(
+    _ position: RunState.Position, clipsInStep: Int, _ reduction: any CoordinatorReduction,
+    weightsHash: UInt64
+  ) {
+    self.position = position
+    self.clipsInStep = clipsInStep
+    self.reduction = reduction
+    start = clock.now
+    self.reduction.begin(step: position.step, parametersHash: weightsHash)
+  }
+
+  var isDone: Bool { reduction.sum != nil }
+
+  /// The part of the workers' time that they stood waiting for clips to be read, 0 to 1: the sum of
+  /// their waits over the sum of the times they took for their lanes. Nil if none said.
+  var dataWaitShare: Double? { elapsed > .zero ? waited / elapsed : nil }
+
+  /// What losses have cost: lanes computed again, and the time from the first loss to the sum.
+  var recovery: (lanes: Int, time: Duration)? {
+    trouble.map { ($0.lanes, clock.now - $0.since) }
+  }
+
+  func isHeld(by peer: PeerID) -> Bool { held[peer]?.isEmpty == false }
+
+  // MARK: Handing out
+
+  func handOut(to crew: Crew) throws {
+    if isDone || crew.ready.isEmpty { return }
+    if !hasBegun {
+      hasBegun = true
+      for member in crew.dealt() { try order(member.lanes, from: member.peer, of: crew) }
+    } else if hasOrphans {
+      try adopt(crew)
+    }
+    try duplicate(crew)
+  }
+
+  private func order(_ lanes: Range<Int>, from peer: PeerID, of crew: Crew) throws {
+    held[peer, default: []].formUnion(lanes)
+    let order = Compute(
+      step: position.step, epoch: position.epoch, stepInEpoch: position.stepInEpoch, lanes: lanes,
+      clipsInStep: clipsInStep)
+    try crew.send(.compute(order), to: peer)
+  }
+
+  /// Lanes that nobody holds go to all who are ready, those who hold the least first.
+  private func adopt(_ crew: Crew) throws {
+    hasOrphans = false
+    let all = held.values.reduce(into: Set<Int>()) { $0.formUnion($1) }
+    for range in reduction.missing.flatMap({ Self.ranges($0.filter { !all.contains($0) }) }) {
+      let takers = crew.ready.sorted {
+        held[$0.peer, default: []].count < held[$1.peer, default: []].count
+      }
+      let parts = assignLanes(range, of: crew.tree, workers: takers.count)
+      for (taker, lanes) in zip(takers, parts) where !lanes.isEmpty {
+        try order(lanes, from: taker.peer, of: crew)
+        trouble?.lanes += lanes.count
+        crew.report(
+          CrewEvent(
+            .reassignment,
+            "\(Self.text(lanes)) of step \(position.step + 1) to worker \(crew.name(of: taker.peer))",
+            ["worker": .text(crew.name(of: taker.peer)), "lanes": .integer(lanes.count)]))
+      }
+    }
+  }
+
+  private func duplicate(_ crew: Crew) throws {
+    deadline = nil
+    guard let typical = crew.medianSecondsPerLane,
+      let idle = crew.ready.filter({ !isHeld(by: $0.peer) })
+        .min(by: { $0.secondsPerLane ?? typical < $1.secondsPerLane ?? typical }),
+      let late = held.max(by: { $0.value.count < $1.value.count }),
+      !late.value.isEmpty
+    else { return }
+    let lanes = late.value.subtracting(isDuplicated).sorted()
+    guard let last = lanes.last else { return }
+    let due =
+      start + Self.leastDelay
+      + .seconds(Self.patience * typical * Double(max(crew.lanes(of: late.key), lanes.count)))
+    guard clock.now >= due else {
+      deadline = due
+      return
+    }
+    // From the end, where it comes last.
+    var first = last
+    while last - first + 1 < (lanes.count + 1) / 2, late.value.contains(first - 1) { first -= 1 }
+    let part = first..<(last + 1)
+    isDuplicated.formUnion(part)
+    try order(part, from: idle.peer, of: crew)
+    crew.report(
+      CrewEvent(
+        .duplicate,
+        "worker \(crew.name(of: late.key)) is late with \(Self.text(part)) of step "
+          + "\(position.step + 1): \(crew.name(of: idle.peer)) computes them too",
+        [
+          "worker": .text(crew.name(of: late.key)), "by": .text(crew.name(of: idle.peer)),
+          "lanes": .integer(part.count),
+        ]))
+    deadline = clock.now + Self.leastDelay
+  }
+
+  // MARK: Answers
+
+  func take(_ message: Message, from peer: PeerID, of crew: Crew) throws {
+    switch message {
+    case .timing(let timing) where timing.step == position.step && !timing.lanes.isEmpty:
+      elapsed += timing.elapsed
+      waited += timing.waited
+      crew.observe(
+        peer, secondsPerLane: timing.elapsed / .seconds(1) / Double(timing.lanes.count))
+    case .partial(let partial): try take(partial, from: peer, of: crew)
+    default: break
+    }
+  }
+
+  private func take(_ partial: Partial, from peer: PeerID, of crew: Crew) throws {
+    switch reduction.accept(partial) {
+    case .added, .duplicate:
+      for holder in held.keys { held[holder]?.subtract(partial.node) }
+    case .otherStep: break
+    case .otherParameters:
+      guard refreshed.insert(peer).inserted else {
+        throw Mistake(
+          description: "computes step \(position.step + 1) with other weights than those sent to it"
+        )
+      }
+      crew.report(
+        CrewEvent(
+          .desynchronised,
+          "worker \(crew.name(of: peer)) has other weights than those of step \(position.step + 1): "
+            + "they are sent again, and its answer is not used",
+          ["worker": .text(crew.name(of: peer))]))
+      try crew.sendWeights(to: peer)
+      forget(peer)
+    case .malformed:
+      throw Mistake(
+        description: "sent a sum over lanes \(partial.node) of \(partial.values.count) values, "
+          + "which is no part of step \(position.step + 1)")
+    }
+  }
+
+  func forget(_ peer: PeerID) {
+    let lanes = held.removeValue(forKey: peer) ?? []
+    guard !lanes.isEmpty else { return }
+    hasOrphans = true
+    isDuplicated.subtract(lanes)
+    if trouble == nil { trouble = (clock.now, 0) }
+  }
+
+  // MARK: Words
+
+  private static func ranges(_ lanes: [Int]) -> [Range<Int>] {
+    lanes.reduce(into: []) { ranges, lane in
+      if let last = ranges.last, last.upperBound == lane {
+        ranges[ranges.count - 1] = last.lowerBound..<lane + 1
+      } else {
+        ranges.append(lane..<lane + 1)
+      }
+    }
+  }
+
+  private static func text(_ lanes: Range<Int>) -> String {
+    lanes.count == 1
+      ? "lane \(lanes.lowerBound)" : "lanes \(lanes.lowerBound) to \(lanes.upperBound - 1)"
+  }
+}
