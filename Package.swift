@@ -1,16 +1,24 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
-// The one place that decides for which processor the arithmetic is compiled. Swift takes its
-// instruction set from Clang's: without this flag it emits baseline x86-64, a quarter of the speed.
-// Programs check at start that the processor has what is asked for here (see Kernels/Processor.swift).
+// The kernels are compiled from one source for each kind of processor, and the module Kernels chooses
+// among them at start. Swift takes its instruction set from Clang's: without a flag it emits baseline
+// code, on x86-64 less than half as fast.
+//
+// The name x86v3Kernels has to be the last in the alphabet. The compiler emits copies of small functions
+// (of arrays, say) into every module that uses them, with the instructions of that module; the linker
+// keeps the first copy for all, and SwiftPM links modules in the order of their names. The copy of the
+// last module is never the first, so that nothing but its own code runs on AVX2: cluster/test.sh looks.
+let kernelDependencies: [Target.Dependency] = ["Tensors", "CVector"]
 #if arch(x86_64)
-  let instructionSet = ["-Xcc", "-march=x86-64-v3"]
+  let processorKernels: [Target] = [
+    .target(
+      name: "x86v3Kernels", dependencies: kernelDependencies,
+      swiftSettings: [.unsafeFlags(["-Xcc", "-march=x86-64-v3"])])
+  ]
 #else
-  let instructionSet: [String] = []
+  let processorKernels: [Target] = []
 #endif
-
-let kernelSettings: [SwiftSetting] = [.unsafeFlags(instructionSet)]
 
 let package = Package(
   name: "tutti",
@@ -38,8 +46,12 @@ let package = Package(
     .target(name: "CVector"),
 
     // The modules; each may import only what its line names
+    .target(name: "Tensors", dependencies: ["COpenBLAS"]),
+    .target(name: "KernelsPortable", dependencies: kernelDependencies),
     .target(
-      name: "Kernels", dependencies: ["COpenBLAS", "CVector"], swiftSettings: kernelSettings),
+      name: "Kernels",
+      dependencies: ["Tensors", "KernelsPortable", "CVector"]
+        + processorKernels.map { .byName(name: $0.name) }),
     .target(name: "Layers", dependencies: ["Kernels"]),
     .target(name: "Models", dependencies: ["Layers", "Kernels"]),
     .target(name: "Audio", dependencies: ["CSndfile", "CFFTW", "CSoxr"]),
@@ -101,6 +113,6 @@ let package = Package(
     .testTarget(
       name: "ProgramTests",
       dependencies: ["coordinator", "worker", "tutti", "bench"]),
-  ],
+  ] + processorKernels,
   swiftLanguageModes: [.v6]
 )

@@ -1,21 +1,11 @@
 #include "cvector.h"
 
-// This file is compiled for the baseline: it may run on any processor, to say what it lacks.
+// This file is compiled for the baseline: it may run on any processor, to say what it has.
 
-const char *cv_instruction_set(void) {
+int cv_cpu_is_x86_64_v3(void) {
 #if defined(__x86_64__)
-  return "AVX2 and FMA";
-#elif defined(__aarch64__)
-  return "NEON";
+  return __builtin_cpu_supports("x86-64-v3") != 0;
 #else
-  return "its baseline";
-#endif
-}
-
-int cv_cpu_has_instruction_set(void) {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
-#else
-  return 1;
+  return 0;
 #endif
 }

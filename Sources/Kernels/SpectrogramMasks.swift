@@ -49,21 +49,3 @@ package struct SpectrogramMasks: Sendable {
     }
   }
 }
-
-extension Matrix {
-  /// The mean of all values: in vectors along a row, from row to row in double. NaN if one is.
-  package var mean: Float {
-    var sum = 0.0
-    for r in 0..<rows {
-      let x = row(r)
-      var total = Vector.zero
-      forVectors(columns) { i in
-        total += Vector(loading: x, i)
-      } ragged: { i, n in
-        total += Vector(loading: x, i, first: n)
-      }
-      sum += Double(total.total)
-    }
-    return Float(sum / Double(rows * columns))
-  }
-}

@@ -37,8 +37,8 @@ package struct BandNormalization: Layer {
       normalization(pass), pass.outputGradient, pass.x, pass: pass, into: pass.dx)
   }
 
-  private func normalization(_ pass: Pass) -> ChannelNormalization {
-    ChannelNormalization(
+  private func normalization(_ pass: Pass) -> any NormalizationKernel {
+    kernels.normalization.init(
       channels: features, planeCount: input[2], rowLength: input[2], pool: pass.pool)
   }
 }

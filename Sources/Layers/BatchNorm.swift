@@ -35,7 +35,8 @@ struct BatchNorm {
   /// The batch's mean and its unbiased variance (over `count` values) are left in
   /// `pass.batchStatistics`.
   func prepare(
-    _ kernel: ChannelNormalization, raw: Tensor, pass: Pass, gamma: Tensor, beta: Tensor, count: Int
+    _ kernel: any NormalizationKernel, raw: Tensor, pass: Pass, gamma: Tensor, beta: Tensor,
+    count: Int
   ) {
     guard pass.training != nil else {
       fold(mean: pass.statistics[0], variance: pass.statistics[1], gamma: gamma, beta: beta)
@@ -57,7 +58,7 @@ struct BatchNorm {
 
   /// Fills scale, shift and inverse deviation.
   func fold(mean: Tensor, variance: Tensor, gamma: Tensor, beta: Tensor) {
-    ChannelNormalization.fold(
+    Normalization.fold(
       mean: mean, variance: variance, gamma: gamma, beta: beta, scale: scale, shift: shift,
       inverseDeviation: inverseDeviation)
   }
@@ -65,7 +66,7 @@ struct BatchNorm {
   /// Writes the gradients of gamma and beta, `pass.gradients`, and into `dx` that of the input, if
   /// it is asked for; `dx` may be `dy`.
   func backward(
-    _ kernel: ChannelNormalization, _ dy: Tensor, _ raw: Tensor, pass: Pass, into dx: Tensor?
+    _ kernel: any NormalizationKernel, _ dy: Tensor, _ raw: Tensor, pass: Pass, into dx: Tensor?
   ) {
     kernel.gradientSums(
       dy, raw, clips: pass.clips, mean: mean, inverseDeviation: inverseDeviation,

@@ -62,13 +62,13 @@ package struct ConvolutionBlock: Layer {
 
   package func savedCount(clips: Int, trains: Bool) -> Int {
     guard trains else { return BatchNorm.savedCount(channels) }
-    let fused = FusedBlock.savedCount(
+    let fused = kernels.block.savedCount(
       shape, poolF: poolF, poolT: poolT, averages: averages, clips: clips)
     return BatchNorm.savedCount(channels) + Cutter.count([fused])
   }
 
   package func scratchCount(clips: Int, threads: Int) -> Int {
-    FusedBlock.scratchCount(
+    kernels.block.scratchCount(
       shape, poolF: poolF, poolT: poolT, averages: averages, clips: clips, threads: threads)
   }
 
@@ -100,7 +100,7 @@ package struct ConvolutionBlock: Layer {
   package func backward(_ pass: Pass) {
     let (norm, saved) = saved(pass)
     let block = block(pass)
-    let normalization = FusedBlock.Channels(
+    let normalization = NormalizedChannels(
       mean: norm.mean, inverseDeviation: norm.inverseDeviation, scale: norm.scale,
       shift: norm.shift)
     block.gradientSums(
@@ -124,8 +124,8 @@ package struct ConvolutionBlock: Layer {
     return (norm, cutter.take([rest - BatchNorm.savedCount(channels)]))
   }
 
-  private func block(_ pass: Pass) -> FusedBlock {
-    FusedBlock(
+  private func block(_ pass: Pass) -> any BlockKernel {
+    kernels.block.init(
       shape, poolF: poolF, poolT: poolT, averages: averages, clips: pass.clips, pool: pass.pool)
   }
 

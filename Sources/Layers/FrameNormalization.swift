@@ -7,7 +7,7 @@ import Kernels
 /// that is zero in every clip, such as padding, stays where its bias puts it: its variance is zero,
 /// and so is the gradient of its weight.
 ///
-/// The map is turned, so that the frames lie as `ChannelNormalization` wants its channels, and the
+/// The map is turned, so that the frames lie as `NormalizationKernel` wants its channels, and the
 /// result is turned back.
 package struct FrameNormalization: Layer {
   package let name: String
@@ -70,8 +70,8 @@ package struct FrameNormalization: Layer {
     return cutter.take([pass.clips, channels, frames, bands])
   }
 
-  private func normalization(_ pass: Pass) -> ChannelNormalization {
-    ChannelNormalization(
+  private func normalization(_ pass: Pass) -> any NormalizationKernel {
+    kernels.normalization.init(
       channels: features, planeCount: bands, rowLength: bands, pool: pass.pool)
   }
 

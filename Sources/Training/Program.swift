@@ -1,5 +1,6 @@
 import Dataset
 import Foundation
+import Kernels
 import Synchronization
 
 /// What the programs have in common.
@@ -56,6 +57,7 @@ package enum Program {
     signal(SIGXFSZ, SIG_IGN)
     fillStandardStreams()
     do {
+      _ = try KernelChoice.made.get()
       try body()
       if fflush(nil) != 0 && errno != EPIPE {
         throw TrainingError(

@@ -112,7 +112,7 @@ package struct RunSession {
     }
     defer { endpoint.close() }
     var settings = Crew.Settings(
-      build: Build.version, processor: Processor.model,
+      build: Build.version, processor: Processor.description,
       proof: allowsMixedProcessors ? nil : LaneProbe.hash(network, pool: ThreadPool(threads: 1)))
     settings.patience = patience
     let crew = Crew(
@@ -134,6 +134,7 @@ package struct RunSession {
         + "\(schedule.clips.count) clips to train on, \(store.clipCount(in: .validation)) to validate, "
         + "\(schedule.stepsPerEpoch) \(schedule.stepsPerEpoch == 1 ? "step" : "steps") an epoch; run \(folder.path)"
     )
+    report.note("computing on \(Processor.description)")
     report.note(
       "waiting for \(workers) \(workers == 1 ? "worker" : "workers") at \(endpoint.address)")
     do {

@@ -1,6 +1,7 @@
 import Audio
 import Cluster
 import Dataset
+import Kernels
 import Models
 import Synthesis
 
@@ -22,6 +23,7 @@ package enum ExitStatus: Int32, Sendable {
   package init(_ error: any Error) {
     switch error {
     case let error as TrainingError: self = error.status
+    case is KernelChoice.Refusal: self = .usage
     case let error as DatasetError: self = ExitStatus(rawValue: error.exitCode) ?? .badInput
     case is FileError, is ClusterError: self = .unavailable
     case let error as RunError: self = error.code == .inUse ? .unavailable : .badInput

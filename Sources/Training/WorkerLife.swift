@@ -27,7 +27,7 @@ package struct WorkerLife {
     Hello(
       build: Build.version, host: ProcessInfo.processInfo.hostName,
       processID: Int(ProcessInfo.processInfo.processIdentifier), threads: threads,
-      processor: Processor.model)
+      processor: Processor.description)
   }
 
   /// Serves coordinators at `address`, one after another, until one says goodbye. When one is lost

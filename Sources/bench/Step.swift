@@ -37,6 +37,7 @@ struct Step: ParsableCommand {
     guard only == nil || networks.networks.count == 1 else {
       throw ValidationError("--only measures one --network")
     }
+    if case .failure(let refusal) = KernelChoice.made { throw ValidationError("\(refusal)") }
   }
 
   func run() {

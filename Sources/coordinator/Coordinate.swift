@@ -1,6 +1,5 @@
 import ArgumentParser
 import Foundation
-import Kernels
 import Training
 
 /// Trains a network: alone with local workers, or with workers on other machines.
@@ -18,7 +17,7 @@ import Training
 
       Exit codes: 0 done; 64 wrong usage; 65 bad input; 69 a worker, port or disk is unavailable; \
       70 a bug; 130 interrupted. After 69 and 130 the state is saved: --resume goes on.
-      """, version: Build.version)
+      """, version: Build.description)
 
   @Option(help: "Local workers to start.")
   var workers = 0
@@ -112,7 +111,6 @@ import Training
   }
 
   private func train() throws {
-    try Processor.requireInstructionSet()
     let configuration = try Program.configuration(config, resume: resume, overrides)
     let store =
       try data.map { URL(fileURLWithPath: $0) }

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Dataset
 import Foundation
-import Kernels
 import Training
 
 struct Evaluate: ParsableCommand {
@@ -31,7 +30,6 @@ struct Evaluate: ParsableCommand {
 
   func run() throws {
     Program.run {
-      try Processor.requireInstructionSet()
       let evaluation = try Evaluation(
         model: model, store: URL(fileURLWithPath: data), split: Split(rawValue: split) ?? .test,
         threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Foundation
-import Kernels
 import Training
 
 struct Tag: ParsableCommand {
@@ -73,7 +72,6 @@ struct Tag: ParsableCommand {
 
   func run() throws {
     Program.run {
-      try Processor.requireInstructionSet()
       let model = try TaggingModel(path: model)
       let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
       let tagging: Tagging

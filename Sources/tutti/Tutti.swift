@@ -7,7 +7,7 @@ import Training
   static let configuration = CommandConfiguration(
     commandName: "tutti",
     abstract: "Prepare data, look at models and stores, judge them, tag sounds.",
-    version: Build.version,
+    version: Build.description,
     subcommands: [
       Synthesize.self, Prepare.self, Inspect.self, Evaluate.self, Tag.self, Export.self,
       Import.self,

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Cluster
 import Foundation
-import Kernels
 import Training
 
 /// Computes lanes for a coordinator until the run is over.
@@ -13,7 +12,7 @@ import Training
 
       Exit codes: 0 the run is over; 64 wrong usage; 65 bad data; 69 the coordinator is unavailable or \
       refuses this worker; 130 interrupted.
-      """, version: Build.version)
+      """, version: Build.description)
 
   @Option(help: ArgumentHelp("The coordinator's address.", valueName: "tcp://host:port"))
   var connect: String
@@ -43,7 +42,6 @@ import Training
   }
 
   private func work() throws {
-    try Processor.requireInstructionSet()
     if leashed { Program.endWithStandardInput() }
     let store = try data.map { URL(fileURLWithPath: $0) } ?? Program.embeddedStore()
     let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount

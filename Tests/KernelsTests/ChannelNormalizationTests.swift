@@ -14,8 +14,8 @@ struct ChannelNormalizationTests {
     var shape: Shape { [clips, channels, rows, rowLength] }
     var x: Tensor { .noise(shape, seed: 1, in: (offset - 1)...(offset + 1)) }
 
-    func kernel(_ pool: ThreadPool) -> ChannelNormalization {
-      ChannelNormalization(
+    func kernel(_ pool: ThreadPool) -> any NormalizationKernel {
+      kernels.normalization.init(
         channels: channels, planeCount: planeCount, rowLength: rowLength, pool: pool)
     }
 
@@ -61,7 +61,7 @@ struct ChannelNormalizationTests {
   func fold() {
     let names = (0..<4).map { Tensor.noise([5], seed: $0, in: 0.1...2) }
     let (scale, shift, inverse) = (Fenced([5]), Fenced([5]), Fenced([5]))
-    ChannelNormalization.fold(
+    Normalization.fold(
       mean: names[0], variance: names[1], gamma: names[2], beta: names[3], scale: scale.tensor,
       shift: shift.tensor, inverseDeviation: inverse.tensor)
     for c in 0..<5 {

@@ -89,12 +89,12 @@ struct FusedCase: Sendable, CustomTestStringConvertible {
     )
     let (gamma, beta) = (Tensor(gamma, shape: [channels]), Tensor(beta, shape: [channels]))
     let saved = Fenced([
-      FusedBlock.savedCount(
+      kernels.block.savedCount(
         shape, poolF: self.pool.f, poolT: self.pool.t, averages: averages, clips: clips)
     ])
     func scratch() -> Fenced {
       Fenced([
-        FusedBlock.scratchCount(
+        kernels.block.scratchCount(
           shape, poolF: self.pool.f, poolT: self.pool.t, averages: averages, clips: clips,
           threads: pool.threads)
       ])
@@ -106,14 +106,14 @@ struct FusedCase: Sendable, CustomTestStringConvertible {
     )
     let (inverse, dGamma, dBeta) = (vectors[4].tensor, vectors[5].tensor, vectors[6].tensor)
     let (dWeight, dx) = (Fenced(weight.shape), Fenced(input))
-    let block = FusedBlock(
+    let block = kernels.block.init(
       shape, poolF: self.pool.f, poolT: self.pool.t, averages: averages, clips: clips, pool: pool)
     // Another layer works in the scratch between any two of these.
     let spaces = (0..<5).map { _ in scratch() }
     block.convolve(
       x, weight: weight, gamma: gamma, saved: saved.tensor, mean: mean, variance: variance,
       scratch: spaces[0].tensor)
-    ChannelNormalization.fold(
+    Normalization.fold(
       mean: mean, variance: variance, gamma: gamma, beta: beta, scale: scale, shift: shift,
       inverseDeviation: inverse)
     block.activate(
@@ -122,7 +122,7 @@ struct FusedCase: Sendable, CustomTestStringConvertible {
     block.evaluate(
       x, weight: weight, scale: scale, shift: shift, into: evaluated.tensor,
       scratch: spaces[2].tensor)
-    let known = FusedBlock.Channels(
+    let known = NormalizedChannels(
       mean: mean, inverseDeviation: inverse, scale: scale, shift: shift)
     block.gradientSums(
       Tensor(upstream, shape: output), saved: saved.tensor, known,
@@ -274,7 +274,7 @@ struct FusedBlockTests {
     x[x.count / 2] = .nan
     let y = Fenced(example.output)
     withPool { pool in
-      let block = FusedBlock(
+      let block = kernels.block.init(
         example.shape, poolF: example.pool.f, poolT: example.pool.t, averages: false,
         clips: example.clips, pool: pool)
       let channels = example.shape.outChannels
@@ -284,7 +284,7 @@ struct FusedBlockTests {
         scale: Tensor(Array(repeating: 1, count: channels), shape: [channels]),
         shift: Tensor(shape: [channels]), into: y.tensor,
         scratch: Tensor(shape: [
-          FusedBlock.scratchCount(
+          kernels.block.scratchCount(
             example.shape, poolF: example.pool.f, poolT: example.pool.t, averages: false,
             clips: example.clips, threads: 1)
         ]))

@@ -20,7 +20,6 @@ struct MatrixProductTests {
     "a product equals the sum of its products, across or as it lies, written or added",
     arguments: cases)
   func product(_ size: Case) {
-    Processor.prepare()
     for (transposeA, transposeB, adding) in [
       (false, false, false), (false, true, true), (true, false, false), (true, true, true),
       (true, false, true), (false, true, false),

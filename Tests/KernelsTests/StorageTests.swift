@@ -33,10 +33,4 @@ struct StorageTests {
     #expect(x.values[6...7] == [-1, -1] && x.values[10...11] == [-1, -1])
     #expect(x.values.filter { $0 == -1 }.count == 4)
   }
-
-  @Test("this build's arithmetic runs on the processor that runs its tests")
-  func processor() {
-    #expect(Processor.missing == nil)
-    #expect(!Processor.instructionSet.isEmpty)
-  }
 }

@@ -35,7 +35,7 @@ final class Program {
   private let processID: pid_t
   private var status: Int32?
 
-  private init(_ name: String, _ arguments: [String]) throws {
+  private init(_ name: String, _ arguments: [String], _ environment: [String: String]) throws {
     self.name = name
     folder = try TemporaryFolder()
     let executable = Self.folder.appendingPathComponent(name).path
@@ -61,12 +61,13 @@ final class Program {
 
     let inherited = ProcessInfo.processInfo.environment
       .merging(["XDG_CACHE_HOME": folder / "cache", "TERM": "dumb"]) { _, new in new }
+      .merging(environment) { _, new in new }
       .map { "\($0)=\($1)" }
     var strings = ([executable] + arguments).map { strdup($0) } + [nil]
-    var environment = (inherited + [mark]).map { strdup($0) } + [nil]
-    defer { for string in strings + environment { free(string) } }
+    var variables = (inherited + [mark]).map { strdup($0) } + [nil]
+    defer { for string in strings + variables { free(string) } }
     var child: pid_t = 0
-    let failure = posix_spawn(&child, executable, &actions, &attributes, &strings, &environment)
+    let failure = posix_spawn(&child, executable, &actions, &attributes, &strings, &variables)
     guard failure == 0 else {
       throw Failure(
         description: "cannot start \(executable): \(String(cString: strerror(failure)))")
@@ -75,17 +76,23 @@ final class Program {
   }
 
   /// Starts a program, hands it to `body`, and ends it if `body` has not.
+  ///
+  /// - Parameter environment: what it gets beside this process's own
   static func start<Result>(
-    _ name: String, _ arguments: [String], _ body: (Program) throws -> Result
+    _ name: String, _ arguments: [String], environment: [String: String] = [:],
+    _ body: (Program) throws -> Result
   ) throws -> Result {
-    let program = try Program(name, arguments)
+    let program = try Program(name, arguments, environment)
     defer { program.end() }
     return try body(program)
   }
 
   /// Runs a program to its end.
-  static func run(_ name: String, _ arguments: [String], seconds: Double = 300) throws -> Ending {
-    try start(name, arguments) { try $0.wait(seconds: seconds) }
+  static func run(
+    _ name: String, _ arguments: [String], environment: [String: String] = [:],
+    seconds: Double = 300
+  ) throws -> Ending {
+    try start(name, arguments, environment: environment) { try $0.wait(seconds: seconds) }
   }
 
   // MARK: While it runs

@@ -36,9 +36,10 @@ struct LaneProbeTests {
     let outcome = try session.run()
     ended.wait()
     #expect(outcome.position.step > 0)
-    let reason = try #require(refusal.withLock(\.self))
+    let words = refusal.withLock { $0 }
+    let reason = try #require(words)
     #expect(reason.contains("round differently") && reason.contains("has hash 123 and "))
-    #expect(said.withLock(\.self).contains(reason))
+    #expect(said.withLock { $0 }.contains(reason))
   }
 
   /// What the coordinator answers to somebody with another proof.

@@ -8,6 +8,8 @@
 typedef float cv_f8 __attribute__((ext_vector_type(8)));
 typedef int cv_i8 __attribute__((ext_vector_type(8)));
 
+// All of it is inlined, so it does not matter how vectors would be passed.
+#pragma clang diagnostic ignored "-Wpsabi"
 #define CV static inline __attribute__((always_inline))
 
 CV cv_f8 cv_max(cv_f8 a, cv_f8 b) { return __builtin_elementwise_max(a, b); }
@@ -116,6 +118,16 @@ CV void cv_philox8(
       (float *)words, 4);
 }
 
-// What the kernels of this build use (Package.swift decides), and whether this processor has it.
-const char *cv_instruction_set(void);
-int cv_cpu_has_instruction_set(void);
+// What whoever includes this is compiled for.
+CV const char *cv_compiled_for(void) {
+#if defined(__AVX2__) && defined(__FMA__)
+  return "AVX2";
+#elif defined(__aarch64__)
+  return "portable (NEON)";
+#else
+  return "portable";
+#endif
+}
+
+// Whether this processor has all that -march=x86-64-v3 may use: AVX2, FMA and what came with them.
+int cv_cpu_is_x86_64_v3(void);

@@ -1,3 +1,5 @@
+import Tensors
+
 /// How the work of a convolution block is cut: into windows of the map that stay in cache while all
 /// that is to be done with them is done, and that hold whole pooling windows.
 ///

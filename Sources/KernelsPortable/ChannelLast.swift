@@ -1,4 +1,5 @@
 import CVector
+import Tensors
 
 /// Between maps as tensors have them, one plane a channel, and maps as convolutions work on them:
 /// all channels of a position side by side, in whole vectors of eight.

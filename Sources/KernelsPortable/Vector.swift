@@ -1,9 +1,9 @@
 import CVector
+import Tensors
 
 /// Eight floats, one instruction wide. See `CVector`.
-package typealias Vector = SIMD8<Float>
+typealias Vector = SIMD8<Float>
 typealias Integers = SIMD8<Int32>
-typealias Pointer = UnsafeMutablePointer<Float>
 
 extension SIMD8 where Scalar == Float {
   @inline(__always) init(loading p: UnsafePointer<Float>, _ i: Int) {

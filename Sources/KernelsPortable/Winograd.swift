@@ -1,3 +1,5 @@
+import Tensors
+
 /// Winograd's minimal filtering F(4×4, 3×3): 36 products where a 3×3 kernel over 4×4 outputs has 144.
 ///
 /// Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (arXiv:1509.09308). With x̂ =

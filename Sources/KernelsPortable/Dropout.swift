@@ -1,23 +1,8 @@
 import CVector
+import Tensors
 
-/// Inverted dropout: each value is dropped with probability `rate`, the others grow by 1/(1 − rate).
-///
-/// Whether value i is dropped is a function of the random stream and of i: 16 random bits a value,
-/// so that the rate is met to 1/65,536.
-package struct Dropout {
-  package let stream: RandomStream
-  private let threshold: UInt32
-  package let keepScale: Float
-
-  /// - Precondition: 0 ≤ rate < 1
-  package init(rate: Float, stream: RandomStream) {
-    precondition(rate >= 0 && rate < 1, "Dropout: rate \(rate)")
-    self.stream = stream
-    // A rate next to one keeps one value in 65,536, so that the scale stays finite.
-    threshold = min(UInt32((rate * 65_536).rounded()), 65_535)
-    keepScale = 65_536 / Float(65_536 - threshold)
-  }
-
+/// What dropout does to values: eight at a time, with the words of a random stream as draws.
+extension Dropout {
   /// Drops or scales `count` values, the first of which has index `firstIndex` in the stream; on a
   /// gradient it does what it did to the value.
   func apply(to x: Pointer, count: Int, firstIndex: Int) {
@@ -48,7 +33,19 @@ package struct Dropout {
     cv_where_at_least(
       cv_load_shorts(draws), Int32(truncatingIfNeeded: threshold), x * splat(keepScale))
   }
+}
 
-  /// Drops or scales every value of `x`.
-  package func apply(to x: Tensor) { apply(to: x.base, count: x.count, firstIndex: 0) }
+extension RandomStream {
+  /// Calls `body` with words 32·group … 32·group + 31, eight blocks computed side by side.
+  @inline(__always)
+  func withWords(ofGroup group: Int, _ body: (UnsafePointer<UInt32>) -> Void) {
+    let block = group &* 8
+    withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 36) { words in
+      guard let base = words.baseAddress else { return }
+      cv_philox8(
+        UInt32(truncatingIfNeeded: block), UInt32(truncatingIfNeeded: block >> 32), high.x, high.y,
+        philox.key.x, philox.key.y, base)
+      body(base)
+    }
+  }
 }

@@ -1,3 +1,5 @@
+import Tensors
+
 /// Convolution (cross-correlation, stride one) of one window of a map in channel-last order, small
 /// enough for the second-level cache; everything is a `PanelProduct`.
 ///

@@ -37,14 +37,18 @@ package struct TransposedMatrix: MatrixOperand {
 }
 
 /// C = A·B or C += A·B over bare pointers, leading dimensions beside them.
-func multiply(
+private func multiply(
   _ a: UnsafePointer<Float>, _ lda: Int, _ transposeA: Bool,
   _ b: UnsafePointer<Float>, _ ldb: Int, _ transposeB: Bool,
   into c: Pointer, _ ldc: Int, rows: Int, columns: Int, inner: Int, adding: Bool
 ) {
   if rows == 0 || columns == 0 { return }
+  _ = oneThread
   cblas_sgemm(
     CblasRowMajor, transposeA ? CblasTrans : CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans,
     blasint(rows), blasint(columns), blasint(inner), 1, a, blasint(max(lda, 1)), b,
     blasint(max(ldb, 1)), adding ? 1 : 0, c, blasint(max(ldc, 1)))
 }
+
+/// Splitting work is ours (see `ThreadPool`): OpenBLAS gets one thread, once.
+private let oneThread: Void = openblas_set_num_threads(1)

@@ -1,4 +1,5 @@
 import Foundation
+import Tensors
 
 /// A fused block's raw map, window by window: computed, kept, and summed while it is in cache.
 extension FusedBlock {

@@ -1,4 +1,5 @@
 import Foundation
+import Tensors
 
 /// Convolution, batch statistics, pooling, normalization, ELU and dropout in few passes over memory.
 ///
@@ -13,7 +14,7 @@ import Foundation
 /// `BlockGeometry`).
 ///
 /// Maps are channel-last inside, and `[N, channels, F, T]` outside.
-package struct FusedBlock {
+struct FusedBlock: BlockKernel {
   let geometry: BlockGeometry
   let clips: Int
   let pool: ThreadPool
@@ -21,7 +22,7 @@ package struct FusedBlock {
   /// - Parameters:
   ///   - poolF, poolT: at most 255 positions; what does not fill a window is left out
   ///   - averages: pool by the mean instead of the maximum
-  package init(
+  init(
     _ shape: ConvolutionShape, poolF: Int, poolT: Int, averages: Bool, clips: Int, pool: ThreadPool
   ) {
     precondition(poolF * poolT <= 255, "FusedBlock: a pool of \(poolF) × \(poolT)")
@@ -46,7 +47,7 @@ package struct FusedBlock {
     let choices: UnsafeMutablePointer<UInt8>
   }
 
-  package static func savedCount(
+  static func savedCount(
     _ shape: ConvolutionShape, poolF: Int, poolT: Int, averages: Bool, clips: Int
   ) -> Int {
     let geometry = BlockGeometry(shape, poolF: poolF, poolT: poolT, averages: averages)
@@ -71,7 +72,7 @@ package struct FusedBlock {
   }
 
   /// Floats of scratch that a pass needs. Evaluation keeps nothing, so it needs less.
-  package static func scratchCount(
+  static func scratchCount(
     _ shape: ConvolutionShape, poolF: Int, poolT: Int, averages: Bool, clips: Int, threads: Int
   ) -> Int {
     let g = BlockGeometry(shape, poolF: poolF, poolT: poolT, averages: averages)
@@ -137,7 +138,7 @@ package struct FusedBlock {
   ///   - x: `[N, inChannels, F, T]`
   ///   - gamma: `[channels]`, whose sign decides between maximum and minimum
   ///   - mean, variance: receive the batch's, without the bias; the variance is biased
-  package func convolve(
+  func convolve(
     _ x: Tensor, weight: Tensor, gamma: Tensor, saved: Tensor, mean: Tensor, variance: Tensor,
     scratch: Tensor
   ) {
@@ -168,7 +169,7 @@ package struct FusedBlock {
   /// Second half: y = dropout(pool(elu(scale · raw + shift))).
   ///
   /// - Parameter y: receives `[N, channels, F / poolF, T / poolT]`
-  package func activate(
+  func activate(
     saved: Tensor, scale: Tensor, shift: Tensor, dropout: Dropout?, into y: Tensor, scratch: Tensor
   ) {
     let g = geometry
@@ -197,7 +198,7 @@ package struct FusedBlock {
   // MARK: Evaluation
 
   /// y = pool(elu(scale · (w ∗ x) + shift)), nothing kept.
-  package func evaluate(
+  func evaluate(
     _ x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, into y: Tensor, scratch: Tensor
   ) {
     let g = geometry

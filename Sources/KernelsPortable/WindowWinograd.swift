@@ -1,3 +1,5 @@
+import Tensors
+
 /// The passes of a window's convolution by Winograd's tiles: transforms before and after, and for each
 /// of the 36 points one product of all tiles with all weights.
 extension WindowConvolution {

@@ -1,17 +1,17 @@
+import Tensors
+
 /// Batch normalization of a map `[N, channels, …]`: sums, the affine map, and its gradient.
 ///
 /// Channels are the unit of work. A sum runs in vectors along a row of `rowLength` values, and from
 /// row to row in double, so that its order is fixed and its error is that of one row.
-package struct ChannelNormalization {
-  package let channels, planeCount, rowLength: Int
+struct ChannelNormalization: NormalizationKernel {
+  let channels, planeCount, rowLength: Int
   private let pool: ThreadPool
-
-  package static let epsilon: Float = 1e-5
 
   /// - Parameters:
   ///   - planeCount: values of one channel of one clip
   ///   - rowLength: divides `planeCount`
-  package init(channels: Int, planeCount: Int, rowLength: Int, pool: ThreadPool) {
+  init(channels: Int, planeCount: Int, rowLength: Int, pool: ThreadPool) {
     precondition(planeCount % rowLength == 0, "rows of \(rowLength) in \(planeCount)")
     self.channels = channels
     self.planeCount = planeCount
@@ -20,7 +20,7 @@ package struct ChannelNormalization {
   }
 
   /// Mean and biased variance of each channel over clips and positions, in two passes.
-  package func statistics(of x: Tensor, clips: Int, mean: Tensor, variance: Tensor) {
+  func statistics(of x: Tensor, clips: Int, mean: Tensor, variance: Tensor) {
     let (x, mean, variance) = (x.base, mean.base, variance.base)
     let share = 1 / Double(clips * planeCount)
     pool.run(channels) { c, _ in
@@ -38,21 +38,8 @@ package struct ChannelNormalization {
     }
   }
 
-  /// scale = γ/√(variance + ε), shift = β − mean · scale, inverse = 1/√(variance + ε).
-  package static func fold(
-    mean: Tensor, variance: Tensor, gamma: Tensor, beta: Tensor, scale: Tensor, shift: Tensor,
-    inverseDeviation: Tensor
-  ) {
-    for c in 0..<gamma.count {
-      let inverse = 1 / (variance.base[c] + epsilon).squareRoot()
-      inverseDeviation.base[c] = inverse
-      scale.base[c] = gamma.base[c] * inverse
-      shift.base[c] = beta.base[c] - mean.base[c] * scale.base[c]
-    }
-  }
-
   /// y = scale · x + shift.
-  package func forward(_ x: Tensor, clips: Int, scale: Tensor, shift: Tensor, into y: Tensor) {
+  func forward(_ x: Tensor, clips: Int, scale: Tensor, shift: Tensor, into y: Tensor) {
     let (x, y, scale, shift) = (x.base, y.base, scale.base, shift.base)
     pool.run(clips * channels) { plane, _ in
       let (a, b) = (splat(scale[plane % channels]), splat(shift[plane % channels]))
@@ -62,7 +49,7 @@ package struct ChannelNormalization {
   }
 
   /// Writes the sums of dy and of dy · x̂, which are the gradients of β and γ.
-  package func gradientSums(
+  func gradientSums(
     _ dy: Tensor, _ x: Tensor, clips: Int, mean: Tensor, inverseDeviation: Tensor,
     gammaGradient: Tensor, betaGradient: Tensor
   ) {
@@ -83,7 +70,7 @@ package struct ChannelNormalization {
   }
 
   /// dx = γ/σ · (dy − mean(dy) − x̂ · mean(dy · x̂)).
-  package func inputGradient(
+  func inputGradient(
     _ dy: Tensor, _ x: Tensor, clips: Int, mean: Tensor, inverseDeviation: Tensor, scale: Tensor,
     gammaGradient: Tensor, betaGradient: Tensor, into dx: Tensor
   ) {

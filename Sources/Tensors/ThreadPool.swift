@@ -26,7 +26,6 @@ package final class ThreadPool: @unchecked Sendable {
   ///   - spins: how often a waiting thread looks before it sleeps
   package init(threads: Int, spins: Int = 20_000) {
     precondition(threads >= 1, "ThreadPool: \(threads) threads")
-    Processor.prepare()
     self.threads = threads
     self.spins = spins
     for id in 1..<max(threads, 1) {

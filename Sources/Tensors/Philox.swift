@@ -1,5 +1,3 @@
-import CVector
-
 /// Philox4x32-10: random numbers as a function of a key and a counter.
 ///
 /// Salmon, Moraes, Dror, Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3" (2011). There is no
@@ -36,8 +34,9 @@ package struct RandomStream: Sendable {
     case mask = 5
   }
 
-  private let philox: Philox
-  private let high: SIMD2<UInt32>
+  /// The key, and the upper half of every counter.
+  package let philox: Philox
+  package let high: SIMD2<UInt32>
 
   /// - Parameters:
   ///   - seed: the run's seed
@@ -61,19 +60,6 @@ package struct RandomStream: Sendable {
     philox(
       SIMD4(
         UInt32(truncatingIfNeeded: block), UInt32(truncatingIfNeeded: block >> 32), high.x, high.y))
-  }
-
-  /// Calls `body` with words 32·group … 32·group + 31, eight blocks computed side by side.
-  @inline(__always)
-  func withWords(ofGroup group: Int, _ body: (UnsafePointer<UInt32>) -> Void) {
-    let block = group &* 8
-    withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 36) { words in
-      guard let base = words.baseAddress else { return }
-      cv_philox8(
-        UInt32(truncatingIfNeeded: block), UInt32(truncatingIfNeeded: block >> 32), high.x, high.y,
-        philox.key.x, philox.key.y, base)
-      body(base)
-    }
   }
 
   /// Word `index` of the stream.

@@ -1,4 +1,5 @@
 import CVector
+import Tensors
 
 /// What a fused block does to its raw map after the convolution: the choice of pooled values, their
 /// activation, and their way back into planes.

@@ -1,5 +1,7 @@
 import Foundation
 
+package typealias Pointer = UnsafeMutablePointer<Float>
+
 /// Floats on the heap: 64-byte aligned, zeroed at birth, freed with the last reference.
 ///
 /// One storage holds all parameters, one all gradients, one everything a network keeps between

@@ -1,4 +1,5 @@
 import CVector
+import Tensors
 
 /// Exponential, logarithm and their kin as fixed-width polynomials: the same bits on every
 /// processor of one instruction set, where a libm picks a variant at run time.

@@ -1,3 +1,5 @@
+import Tensors
+
 /// A small matrix product in registers, from which every convolution is built:
 ///
 ///     c[r][0 ..< 8·width] (+)= Σ_k a[r·aRow + k·aStep] · b[k·bStep + 0 ..< 8·width]
