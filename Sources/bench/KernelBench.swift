@@ -58,10 +58,12 @@ struct KernelBench: ParsableCommand {
       try printJSON(
         [
           "network": subject.network.name, "size": networks.size, "threads": networks.threads,
-          "clips": clips, "passes": passes,
+          "clips": clips, "passes": passes, "kernels": kernels.name,
         ].merging(table.object) { $1 })
     } else {
-      print("\(subject.network.name) \(networks.size), \(clips) clips, threads \(pool.threads)")
+      print(
+        "\(subject.network.name) \(networks.size), \(clips) clips, threads \(pool.threads), "
+          + "\(kernels.name) kernels")
       print(table.text)
     }
   }

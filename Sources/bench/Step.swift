@@ -37,7 +37,6 @@ struct Step: ParsableCommand {
     guard only == nil || networks.networks.count == 1 else {
       throw ValidationError("--only measures one --network")
     }
-    if case .failure(let refusal) = KernelChoice.made { throw ValidationError("\(refusal)") }
   }
 
   func run() {
@@ -157,7 +156,8 @@ struct Step: ParsableCommand {
   private func described(_ subject: NetworkOptions.Subject) -> [String: Any] {
     [
       "network": subject.network.name, "size": networks.size, "threads": networks.threads,
-      "weightsAndBiases": subject.network.weightsAndBiases, "passes": passes,
+      "kernels": kernels.name, "weightsAndBiases": subject.network.weightsAndBiases,
+      "passes": passes,
     ]
   }
 
@@ -166,7 +166,9 @@ struct Step: ParsableCommand {
   private func report(_ result: [String: Any]) throws {
     if json { return try printJSON(result) }
     func number(_ key: String) -> Double { (result[key] as? NSNumber)?.doubleValue ?? .nan }
-    var parts = ["\(result["network"] ?? "") \(networks.size), threads \(networks.threads)"]
+    var parts = [
+      "\(result["network"] ?? "") \(networks.size), threads \(networks.threads), \(kernels.name) kernels"
+    ]
     if result["trainClipsPerSecond"] != nil {
       parts.append(
         String(
