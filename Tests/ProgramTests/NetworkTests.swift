@@ -186,7 +186,7 @@ struct NetworkTests {
         coordinator.signal(SIGKILL)
         let ending = try worker.wait()
         #expect(ending.code == 69)
-        #expect(ending.errors.contains("worker: the coordinator at \(address) is lost"))
+        #expect(ending.errors.contains("the coordinator at \(address) is lost"))
         #expect(ending.lastError.contains("nobody answered"))
       }
     }

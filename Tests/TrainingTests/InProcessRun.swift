@@ -120,6 +120,8 @@ extension InProcessRun {
     get throws {
       try String(contentsOfFile: folder + "/metrics.jsonl", encoding: .utf8)
         .split(separator: "\n").map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
+        // Who came and went is not the run's.
+        .filter { $0.kind != "crew" }
     }
   }
 }

@@ -268,13 +268,29 @@ import Training
 
   // MARK: Faults
 
-  @Test("a worker that leaves ends the run with its state saved", arguments: [1, 3])
+  @Test("a worker that leaves is not missed by the others", arguments: [2, 3])
   func lostWorker(workers: Int) throws {
     try SyntheticStore().write(folder / "store")
     let reference = run("whole")
     _ = try complete(reference)
+    var shrinking = run("shrinking")
+    shrinking.workers = workers
+    shrinking.interruption = { scene in
+      if scene.count("step") == 4 { scene.loseWorker() }
+      return nil
+    }
+    let result = try shrinking.run()
+    #expect(result.outcome != nil && result.said.contains("has left the run"), "\(result)")
+    #expect(try shrinking.bytes == reference.bytes)
+    #expect(try shrinking.log == reference.log)
+  }
+
+  @Test("when the last worker leaves the state is saved, and the run goes on from there")
+  func lastWorker() throws {
+    try SyntheticStore().write(folder / "store")
+    let reference = run("whole")
+    _ = try complete(reference)
     var broken = run("broken")
-    broken.workers = workers
     broken.interruption = { scene in
       if scene.count("step") == 4 { scene.loseWorker() }
       return nil

@@ -361,7 +361,8 @@ import Training
   func memory() throws {
     let (model, _) = try smallModel()
     func tagging(_ memory: Int) throws -> Tagging {
-      try Tagging(model, path: "M", window: nil, hop: nil, threads: 8,
+      try Tagging(
+        model, path: "M", window: nil, hop: nil, threads: 8,
         memory: MemoryBudget(bytes: memory, owner: "this machine"))
     }
     #expect(try tagging(100 << 30).threads == 8)
