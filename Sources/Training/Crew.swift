@@ -37,6 +37,8 @@ package final class Crew {
   private var work: (any CrewWork)?
   private var waitingSince: ContinuousClock.Instant?
   private var lastWords: TrainingError?
+  /// Processes whose end has been told.
+  private var departed: Set<Int> = []
   /// How many workers the first step waits for.
   private var wanted: Int?
   private var defectsSaid: Set<Defect.Kind> = []
@@ -234,12 +236,16 @@ package final class Crew {
     let member = membership.members.first {
       $0.hello.processID == death.processID && $0.hello.host == ProcessInfo.processInfo.hostName
     }
-    let what = death.how + (death.isReplaced ? "; another is started" : "")
-    if let member { return miss(member.peer, .death, what) }
-    let sentence = "local worker \(death.processID) \(what)"
-    report(CrewEvent(.death, sentence))
-    // Those who have said why they go have said more.
-    lastWords = lastWords ?? TrainingError(death.status, sentence)
+    if let member {
+      miss(member.peer, .death, death.how)
+    } else if !departed.contains(death.processID) {
+      let sentence = "local worker \(death.processID) \(death.how)"
+      report(CrewEvent(.death, sentence))
+      lastWords = TrainingError(death.status, sentence)
+    }
+    if death.isReplaced {
+      report(CrewEvent(.restart, "another local worker is started in place of \(death.processID)"))
+    }
   }
 
   /// A worker is gone: what it held others do.
@@ -248,6 +254,7 @@ package final class Crew {
   ) {
     guard membership[peer] != nil else { return }
     let name = name(of: peer)
+    departed.insert(membership[peer]?.hello.processID ?? 0)
     let sentence = "worker \(name) \(what)"
     report(CrewEvent(kind, sentence, ["worker": .text(name)]))
     lastWords = TrainingError(status, sentence)

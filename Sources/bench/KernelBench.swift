@@ -186,7 +186,7 @@ private final class LayerTrial {
     }
     let weight = figure("weight gradient", times.withoutInput.seconds, products: 1, all)
     guard needsInput else { return [forward, weight] }
-    let more = max(times.backward.seconds - times.withoutInput.seconds, .leastNormalMagnitude)
+    let more = max(times.backward.seconds - times.withoutInput.seconds, 0)
     return [forward, weight, figure("data gradient", more, products: 1, input)]
   }
 
@@ -261,11 +261,9 @@ private struct KernelTable {
   private func milliseconds(_ figure: KernelFigure) -> Double {
     1000 * figure.seconds / Double(clips)
   }
-  private func gigaflops(_ figure: KernelFigure) -> Double {
-    Double(figure.operations) / figure.seconds / 1e9
-  }
-  private func gigabytes(_ figure: KernelFigure) -> Double {
-    Double(figure.bytes) / figure.seconds / 1e9
+  /// In 10⁹ a second; nil where the clock saw no difference.
+  private func rate(_ count: Int, _ figure: KernelFigure) -> Double? {
+    count > 0 && figure.seconds > 0 ? Double(count) / figure.seconds / 1e9 : nil
   }
   private var total: Double { figures.reduce(0) { $0 + milliseconds($1) } }
 
@@ -275,12 +273,15 @@ private struct KernelTable {
       "rows": figures.map { figure in
         var row: [String: Any] = [
           "layer": figure.layer, "shape": figure.shape, "pass": figure.pass,
-          "millisecondsPerClip": milliseconds(figure), "gigabytesPerSecond": gigabytes(figure),
-          "shareOfCopy": gigabytes(figure) / copy,
+          "millisecondsPerClip": milliseconds(figure),
         ]
-        if figure.operations > 0 {
-          row["gigaflops"] = gigaflops(figure)
-          row["shareOfProduct"] = gigaflops(figure) / product
+        if let rate = rate(figure.bytes, figure) {
+          row["gigabytesPerSecond"] = rate
+          row["shareOfCopy"] = rate / copy
+        }
+        if let rate = rate(figure.operations, figure) {
+          row["gigaflops"] = rate
+          row["shareOfProduct"] = rate / product
         }
         return row
       },
@@ -296,14 +297,14 @@ private struct KernelTable {
     }
     let head = ["layer", "shape", "pass", "ms/clip", "GFLOP/s", "of product", "GB/s", "of copy"]
     let rows = figures.map { figure in
-      let computes = figure.operations > 0
-      return line([
-        figure.layer, figure.shape, figure.pass, String(format: "%.3f", milliseconds(figure)),
-        computes ? String(format: "%.1f", gigaflops(figure)) : "",
-        computes ? String(format: "%.0f %%", 100 * gigaflops(figure) / product) : "",
-        String(format: "%.1f", gigabytes(figure)),
-        String(format: "%.0f %%", 100 * gigabytes(figure) / copy),
-      ])
+      func cells(_ count: Int, of whole: Double) -> [String] {
+        rate(count, figure).map {
+          [String(format: "%.1f", $0), String(format: "%.0f %%", 100 * $0 / whole)]
+        } ?? ["", ""]
+      }
+      return line(
+        [figure.layer, figure.shape, figure.pass, String(format: "%.3f", milliseconds(figure))]
+          + cells(figure.operations, of: product) + cells(figure.bytes, of: copy))
     }
     let end = [
       line(["all", "", "", String(format: "%.3f", total), "", "", "", ""]),
