@@ -3,7 +3,8 @@ import Cluster
 /// Something that happened to the crew: one line for people, one object in `metrics.jsonl`.
 package struct CrewEvent: Sendable {
   package enum Kind: String, Sendable, CaseIterable {
-    case join, leave, death, restart, refusal, reassignment, duplicate, desynchronised, recovery, waiting
+    case join, leave, death, restart, refusal, reassignment, duplicate, desynchronised, recovery,
+      waiting
     case rejected
   }
 
