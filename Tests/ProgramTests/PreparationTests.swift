@@ -182,8 +182,9 @@ struct PreparationTests {
       try first.wait(for: "its mark", whileAlive: false) {
         first.hasEnded || Files.exists(store + "/unfinished")
       }
-      first.signal(SIGSTOP)
-      guard Files.exists(store + "/unfinished") else { return nil }
+      guard try first.freeze(), Files.exists(store + "/unfinished"),
+        !Files.exists(store + "/store.json")
+      else { return nil }
       for arguments in [tones.preparing(store), tones.preparing(store, "--restart")] {
         let second = try Program.run("tutti", arguments)
         #expect(second.code == 69)

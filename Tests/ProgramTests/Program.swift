@@ -145,6 +145,21 @@ final class Program {
   /// Those that it has started, as far as they live.
   var children: [pid_t] { family.filter { $0 != processID } }
 
+  /// Stops the process where it is.
+  ///
+  /// - Returns: false if it has ended before
+  func freeze() throws -> Bool {
+    signal(SIGSTOP)
+    try wait(for: "its stop", whileAlive: false) { hasEnded || isStopped }
+    return !hasEnded
+  }
+
+  private var isStopped: Bool {
+    let line = (try? String(contentsOfFile: "/proc/\(processID)/stat", encoding: .utf8)) ?? ""
+    // The state follows the name, which stands in parentheses.
+    return line.split(separator: ")").last?.hasPrefix(" T") == true
+  }
+
   var hasEnded: Bool {
     if status != nil { return true }
     var status: Int32 = 0
