@@ -31,6 +31,8 @@ package final class Crew {
   private let announce: (CrewEvent) -> Void
   private var membership: Membership
   private let contributionCount: Int
+  /// Between steps.
+  private var reduction: (any CoordinatorReduction)?
   private var weights = Parameters(step: 0, values: [])
   private var weightsHash: UInt64 = 0
   private var jobs: UInt64 = 0
@@ -79,7 +81,7 @@ package final class Crew {
     for spare in membership.spares {
       report(
         CrewEvent(
-          .join,
+          .spare,
           "worker \(name(of: spare.peer)) stands by: \(count) workers for "
             + "\(tree.laneCount) lanes; training.lanes sets their number"))
     }
@@ -99,10 +101,9 @@ package final class Crew {
   /// - Throws: `TrainingError` if nobody is left to compute it
   package func sum(_ position: RunState.Position, clipsInStep: Int) throws -> [Float] {
     let step = StepWork(
-      position, clipsInStep: clipsInStep,
-      Topology.star.makeCoordinatorSide(tree: tree, count: contributionCount),
-      weightsHash: weightsHash)
+      position, clipsInStep: clipsInStep, takeReduction(), weightsHash: weightsHash)
     try perform(step)
+    reduction = step.reduction
     dataWaitShare = step.dataWaitShare
     if let recovery = step.recovery {
       let seconds = recovery.time / .seconds(1)
@@ -131,6 +132,12 @@ package final class Crew {
     for member in membership.members { try? endpoint.send(.bye, to: member.peer) }
     let refused = endpoint.defects
     if refused.total > 0 { report(CrewEvent(.rejected, "messages refused: \(refused)")) }
+  }
+
+  /// The last step's, with its buffers, and held by nobody else, so that they are not copied.
+  private func takeReduction() -> any CoordinatorReduction {
+    defer { reduction = nil }
+    return reduction ?? Topology.star.makeCoordinatorSide(tree: tree, count: contributionCount)
   }
 
   // MARK: For the work
@@ -208,9 +215,7 @@ package final class Crew {
     switch message {
     case .ready(let proof): try enlist(member, proof)
     case .error(let code, let text):
-      // One of the protocol's own codes is about a message: the endpoint has dealt with it.
-      guard let status = code.status else { return }
-      miss(peer, .leave, "cannot go on: \(text)", status)
+      miss(peer, .leave, "cannot go on: \(text)", code.status ?? .unavailable)
     case .bye: miss(peer, .leave, "has left the run")
     case .drain:
       membership.set(.draining, for: peer)

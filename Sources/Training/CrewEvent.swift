@@ -3,9 +3,8 @@ import Cluster
 /// Something that happened to the crew: one line for people, one object in `metrics.jsonl`.
 package struct CrewEvent: Sendable {
   package enum Kind: String, Sendable, CaseIterable {
-    case join, leave, death, restart, refusal, reassignment, duplicate, desynchronised, recovery,
-      waiting
-    case rejected
+    case join, spare, leave, death, restart, refusal, rejected
+    case reassignment, duplicate, desynchronised, recovery, waiting
   }
 
   package let kind: Kind

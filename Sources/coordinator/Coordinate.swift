@@ -93,9 +93,9 @@ import Training
       throw ValidationError(
         "--min-workers must be from 1 to \(workers + awaited), the workers started or awaited")
     }
-    guard restarts >= 0, wait > 0, silence >= 0.5, silence <= 3600 else {
+    guard restarts >= 0, wait > 0, silence >= 1, silence <= 3600 else {
       throw ValidationError(
-        "--restarts must not be negative, --wait must be positive, --silence from 0.5 to 3600")
+        "--restarts must not be negative, --wait must be positive, --silence from 1 to 3600")
     }
     if awaited > 0 && bind == nil {
       throw ValidationError("--await needs --bind, so that workers know where to connect")

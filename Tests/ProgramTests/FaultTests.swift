@@ -74,7 +74,7 @@ struct FaultTests {
   @Test("a worker that hangs is lost, its lanes go to the other, and it comes back")
   func hangs() throws {
     let training = material.training(
-      run, "--bind", address, "--await", "2", "--silence", "0.6", "--set", "training.epochs=24",
+      run, "--bind", address, "--await", "2", "--silence", "1", "--set", "training.epochs=24",
       "--set", "training.patience=99")
     let whole = folder / "whole"
     let undisturbed = try Program.run(
