@@ -5,22 +5,15 @@ import Tensors
 ///
 /// Everything here follows from the block's sizes alone, never from clips or threads: so do the bits.
 struct BlockGeometry: Sendable {
-  /// How the input's window is laid out.
-  enum Lowering: Sendable {
-    /// Channel-last.
-    case channelLast
-    /// The taps of each output side by side: with one input channel they are few. The raw map is
-    /// then so cheap to compute that the backward pass does it again, instead of reading it.
-    case patches
-  }
-
   let shape: ConvolutionShape
   let poolF, poolT: Int
   let averages: Bool
-  let lowering: Lowering
-  /// x to raw map; with patches, all taps are one.
+  /// Of an only input channel each raw value is a few products, computed again sooner than read. Of
+  /// these maps neither the values nor the gradients are kept.
+  let forgetsRaw: Bool
+  /// x to raw map.
   let convolution: WindowConvolution
-  /// The raw map's gradient to x's; with patches, to the products of each tap.
+  /// The raw map's gradient to x's.
   let reversed: WindowConvolution
   /// Outputs of a full window.
   let rows, columns: Int
@@ -31,30 +24,24 @@ struct BlockGeometry: Sendable {
     self.poolF = poolF
     self.poolT = poolT
     self.averages = averages
-    let taps = shape.kernelF * shape.kernelT
-    if shape.inChannels == 1 {
-      lowering = .patches
-      convolution = WindowConvolution(
-        inChannels: taps, outChannels: shape.outChannels, kernelF: 1, kernelT: 1, inStride: taps)
-      reversed = WindowConvolution(
-        inChannels: shape.outChannels, outChannels: taps, kernelF: 1, kernelT: 1)
-    } else {
-      lowering = .channelLast
-      convolution = WindowConvolution(
-        inChannels: shape.inChannels, outChannels: shape.outChannels, kernelF: shape.kernelF,
-        kernelT: shape.kernelT)
-      reversed = WindowConvolution(
-        inChannels: shape.outChannels, outChannels: shape.inChannels, kernelF: shape.kernelF,
-        kernelT: shape.kernelT)
-    }
+    forgetsRaw = shape.inChannels == 1 && !averages
+    convolution = WindowConvolution(
+      inChannels: shape.inChannels, outChannels: shape.outChannels, kernelF: shape.kernelF,
+      kernelT: shape.kernelT, inStride: shape.inChannels == 1 ? 1 : nil,
+      map: (shape.outF, shape.outT))
+    reversed = WindowConvolution(
+      inChannels: shape.outChannels, outChannels: shape.inChannels, kernelF: shape.kernelF,
+      kernelT: shape.kernelT, map: (shape.outF, shape.outT))
     let unit = (
-      f: leastCommonMultiple(convolution.granularity, poolF),
-      t: leastCommonMultiple(convolution.granularity, poolT)
+      f: leastCommonMultiple(convolution.granularity.f, poolF),
+      t: leastCommonMultiple(convolution.granularity.t, poolT)
     )
     let limit =
-      convolution.method == .winograd
-      ? 40 * Winograd.outputs * Winograd.outputs
-      : max(65_536 / (convolution.inStride + convolution.outStride), 64)
+      switch convolution.method {
+      case .direct: max(65_536 / (convolution.inStride + convolution.outStride), 64)
+      case .winograd3x3: 40 * 16
+      case .winograd1x4: 96 * 5
+      }
     // As wide as fits; then as high as fits.
     let widest = max(limit / unit.f / unit.t, 1) * unit.t
     let across = (shape.outT + widest - 1) / widest
@@ -68,8 +55,7 @@ struct BlockGeometry: Sendable {
   var channels: Int { shape.outChannels }
   /// Floats of one position of the raw map.
   var stride: Int { convolution.outStride }
-  /// The raw map is kept for the backward pass.
-  var keepsRaw: Bool { averages || lowering == .channelLast }
+  var taps: Int { shape.kernelF * shape.kernelT }
 
   // MARK: Windows
 
@@ -93,19 +79,27 @@ struct BlockGeometry: Sendable {
   func computed(_ window: Window) -> (rows: Int, columns: Int) {
     let unit = convolution.granularity
     return (
-      (window.bands.count + unit - 1) / unit * unit, (window.frames.count + unit - 1) / unit * unit
+      (window.bands.count + unit.f - 1) / unit.f * unit.f,
+      (window.frames.count + unit.t - 1) / unit.t * unit.t
     )
   }
 
-  /// The widest halo that a window's input or gradient has.
+  /// The widest halo that a window's gradient has, and its input where that needs a halo too.
   private var haloed: Int { (rows + shape.kernelF - 1) * (columns + shape.kernelT - 1) }
+  private var haloedTwice: Int {
+    (rows + 2 * (shape.kernelF - 1)) * (columns + 2 * (shape.kernelT - 1))
+  }
 
   // MARK: Scratch of a thread, in floats
 
-  var inputCount: Int { haloed * convolution.inStride + convolution.inSlack }
+  var inputCount: Int {
+    (forgetsRaw ? haloedTwice : haloed * convolution.inStride) + convolution.inSlack
+  }
   var outputCount: Int { haloed * stride + convolution.outSlack }
   var inputGradientCount: Int {
-    (lowering == .patches ? haloed : rows * columns) * reversed.outStride + reversed.outSlack
+    let reached = (rows + 2 * (poolF + shape.kernelF)) * (columns + 2 * (poolT + shape.kernelT))
+    return (forgetsRaw ? reached * ChannelLast.stride(taps) : rows * columns * reversed.outStride)
+      + reversed.outSlack
   }
   var windowScratchCount: Int {
     max(

@@ -10,8 +10,8 @@ import Tensors
 ///
 /// Backward, the gradient of the raw map is affine in the raw map itself, plus the chosen values':
 /// it is formed window by window in cache, where both convolutions that need it use it, and never
-/// written to memory. The raw map of a block with one input channel is not even kept (see
-/// `BlockGeometry`).
+/// written to memory. The raw map of a block with one input channel is not even kept, nor is it computed
+/// again: see `PlaneMoments`.
 ///
 /// Maps are channel-last inside, and `[N, channels, F, T]` outside.
 struct FusedBlock: BlockKernel {
@@ -57,7 +57,7 @@ struct FusedBlock: BlockKernel {
 
   private static func savedCounts(_ g: BlockGeometry, clips: Int) -> (raw: Int, pooled: Int) {
     (
-      g.keepsRaw ? clips * g.shape.outF * g.shape.outT * g.stride : 0,
+      g.forgetsRaw ? 0 : clips * g.shape.outF * g.shape.outT * g.stride,
       clips * g.outF * g.outT * g.stride
     )
   }
@@ -81,7 +81,7 @@ struct FusedBlock: BlockKernel {
 
   /// The scratch of a pass: packed weights and sums for all, windows for each thread.
   struct Workspace {
-    let packed, reversed, sums, gradients: Pointer
+    let packed, reversed, sums, gradients, moments: Pointer
     private let threads: Pointer
     private let geometry: BlockGeometry
 
@@ -91,7 +91,15 @@ struct FusedBlock: BlockKernel {
       reversed = packed + g.convolution.packedCount
       sums = reversed + g.reversed.packedCount
       gradients = sums + Self.sumsCount(g, clips: clips)
-      threads = gradients + g.parts * g.convolution.gradientCount
+      moments = gradients + g.parts * g.convolution.gradientCount
+      threads = moments + Self.momentsCount(g, clips: clips)
+    }
+
+    /// The input's moments of each window, and the stencil that they give (see `PlaneMoments`).
+    private static func momentsCount(_ g: BlockGeometry, clips: Int) -> Int {
+      guard g.forgetsRaw else { return 0 }
+      let count = clips * g.windows * PlaneMoments.count(taps: g.taps) + (g.taps + 1) * g.taps
+      return (count + 15) / 16 * 16
     }
 
     private static func sumsCount(_ g: BlockGeometry, clips: Int) -> Int {
@@ -100,7 +108,7 @@ struct FusedBlock: BlockKernel {
 
     static func sharedCount(_ g: BlockGeometry, clips: Int) -> Int {
       g.convolution.packedCount + g.reversed.packedCount + sumsCount(g, clips: clips)
-        + g.parts * g.convolution.gradientCount
+        + g.parts * g.convolution.gradientCount + momentsCount(g, clips: clips)
     }
 
     private static func otherCount(_ g: BlockGeometry) -> Int {
@@ -145,20 +153,23 @@ struct FusedBlock: BlockKernel {
     let g = geometry
     let saved = self.saved(saved)
     let work = Workspace(scratch, g, clips: clips)
-    pack(weight, work)
+    if g.forgetsRaw { packTaps(weight, signs: gamma.base, work) } else { pack(weight, work) }
     let (x, gamma) = (x.base, gamma.base)
     let inCount = g.shape.inCount
     pool.run(clips * g.windows) { unit, thread in
       let (clip, number) = (unit / g.windows, unit % g.windows)
       let window = g.window(number)
       let own = work.windows(thread)
-      let rowStride = computeRaw(x + clip * inCount, window, work, own)
       let sums = work.sums + unit * 2 * g.stride
-      sum(own.y, rowStride, window, into: sums)
-      if g.keepsRaw {
-        keep(
-          own.y, rowStride, window, into: saved.raw + clip * g.shape.outF * g.shape.outT * g.stride)
+      if g.forgetsRaw {
+        chooseOfPlane(
+          x + clip * inCount, window, gamma, clip: clip, work, own, saved, sums: sums)
+        return
       }
+      let rowStride = computeRaw(x + clip * inCount, window, work, own)
+      sum(own.y, rowStride, window, into: sums)
+      keep(
+        own.y, rowStride, window, into: saved.raw + clip * g.shape.outF * g.shape.outT * g.stride)
       if !g.averages {
         choose(own.y, rowStride, window, gamma, clip: clip, into: saved.pooled, saved.choices)
       }
@@ -203,18 +214,23 @@ struct FusedBlock: BlockKernel {
   ) {
     let g = geometry
     let work = Workspace(scratch, g, clips: clips)
-    pack(weight, work)
+    if g.forgetsRaw { packTaps(weight, signs: scale.base, work) } else { pack(weight, work) }
     let (x, y, scale, shift) = (x.base, y.base, scale.base, shift.base)
     pool.run(clips * g.windows) { unit, thread in
       let (clip, number) = (unit / g.windows, unit % g.windows)
       let window = g.window(number)
       let own = work.windows(thread)
-      let rowStride = computeRaw(x + clip * g.shape.inCount, window, work, own)
       let columns = window.frames.count / g.poolT
       let first = window.frames.lowerBound / g.poolT
+      let rowStride =
+        g.forgetsRaw
+        ? bestOfPlane(x + clip * g.shape.inCount, window, scale, work, own)
+        : computeRaw(x + clip * g.shape.inCount, window, work, own)
       for row in 0..<(window.bands.count / g.poolF) {
-        let raw = own.y + row * g.poolF * rowStride
-        if g.averages {
+        let raw = own.y + row * (g.forgetsRaw ? 1 : g.poolF) * rowStride
+        if g.forgetsRaw {
+          activate(raw, columns, scale, shift, into: own.other)
+        } else if g.averages {
           average(raw, rowStride, columns, scale, shift, into: own.other)
         } else {
           for vector in 0..<(g.stride / 8) {

@@ -15,26 +15,41 @@ extension FusedBlock {
     let g = geometry
     let saved = self.saved(saved)
     let work = Workspace(scratch, g, clips: clips)
-    if !g.keepsRaw { pack(weight, work) }
-    if dx != nil { packReversed(weight, work) }
     let affine = (slope: work.sums, offset: work.sums + g.stride)
     setAffine(affine, channels, gammaGradient.base, betaGradient.base)
+    if g.forgetsRaw {
+      planeGradients(x, weight: weight, saved, affine, work, into: dw, dx: dx)
+      return
+    }
+    if dx != nil { packReversed(weight, work) }
     let (x, dw, dx) = (x.base, dw.base, dx?.base)
-    let units = clips * g.windows
-    let parts = g.parts
+    runParts(work) { unit, sums, own in
+      let clip = unit / g.windows
+      gradients(
+        g.window(unit % g.windows), clip: clip, x + clip * g.shape.inCount, saved, channels,
+        affine, work, own, weightSums: sums, dx: dx.map { $0 + clip * g.shape.inCount })
+    }
+    pool.run(g.stride / 8) { vector, _ in
+      g.convolution.unpackGradient(work.gradients, vector: vector, into: dw)
+    }
+  }
+
+  /// Calls `body(unit, sums, windows)` for every window of every clip. The sums of the weights'
+  /// gradient are formed in a fixed number of parts, whatever the threads; at last the first part
+  /// holds all.
+  func runParts(
+    _ work: Workspace, _ body: (Int, Pointer, ThreadWindows) -> Void
+  ) {
+    let g = geometry
+    let (units, parts, count) = (clips * g.windows, g.parts, g.convolution.gradientCount)
     pool.run(parts) { part, thread in
-      let sums = work.gradients + part * g.convolution.gradientCount
-      sums.update(repeating: 0, count: g.convolution.gradientCount)
-      let own = work.windows(thread)
+      let sums = work.gradients + part * count
+      sums.update(repeating: 0, count: count)
       for unit in (units * part / parts)..<(units * (part + 1) / parts) {
-        let clip = unit / g.windows
-        gradients(
-          g.window(unit % g.windows), clip: clip, x + clip * g.shape.inCount, saved, channels,
-          affine, work, own, weightSums: sums, dx: dx.map { $0 + clip * g.shape.inCount })
+        body(unit, sums, work.windows(thread))
       }
     }
     let block = 4096
-    let count = g.convolution.gradientCount
     pool.run((count + block - 1) / block) { b, _ in
       let start = work.gradients + b * block
       let own = min(block, count - b * block)
@@ -42,18 +57,11 @@ extension FusedBlock {
         map(start + part * count, start, into: start, own) { $1 + $0 }
       }
     }
-    pool.run(g.stride / 8) { vector, _ in
-      g.convolution.unpackGradient(work.gradients, vector: vector, into: dw)
-    }
   }
 
   private func packReversed(_ weight: Tensor, _ work: Workspace) {
     let reversed = geometry.reversed
-    let order =
-      geometry.lowering == .patches
-      ? WindowConvolution.WeightOrder(
-        outputStep: 1, inputStep: reversed.outChannels, turned: false)
-      : reversed.weightOrder(turned: true)
+    let order = reversed.weightOrder(turned: true)
     let weight = weight.base
     pool.run(reversed.outStride / 8) { vector, _ in
       reversed.pack(weight, order, vector: vector, into: work.reversed)
@@ -94,64 +102,22 @@ extension FusedBlock {
     let haloed = (bands: f..<(f + rows + halo.f), frames: t..<(t + columns + halo.t))
     let dyRow = haloed.frames.count * g.stride
     let dy = own.y + before.f * dyRow + before.t * g.stride
-    var inner = own.x
-    let xRow: Int
-    if g.keepsRaw {
-      xRow = gatherInput(x, window, rows, columns, into: own.x)
-    } else {
-      let around = BlockGeometry.Window(bands: haloed.bands, frames: haloed.frames)
-      xRow = gatherInput(x, around, haloed.bands.count, haloed.frames.count, into: own.x)
-      inner += before.f * xRow + before.t * g.convolution.inStride
-      g.convolution.forward(
-        own.x, xRow: xRow, packed: work.packed, rows: haloed.bands.count,
-        columns: haloed.frames.count, into: own.y, yRow: dyRow, scratch: own.scratch)
-    }
+    let xRow = gatherInput(x, window, rows, columns, into: own.x)
     formGradient(haloed.bands, haloed.frames, clip: clip, saved, channels, affine, own.y)
     g.convolution.addWeightGradient(
-      inner, xRow: xRow, dy, dyRow: dyRow, rows: rows, columns: columns, into: weightSums,
+      own.x, xRow: xRow, dy, dyRow: dyRow, rows: rows, columns: columns, into: weightSums,
       scratch: own.scratch)
     guard let dx else { return }
-    if g.lowering == .patches {
-      let row = haloed.frames.count * g.reversed.outStride
-      g.reversed.forward(
-        own.y, xRow: dyRow, packed: work.reversed, rows: haloed.bands.count,
-        columns: haloed.frames.count, into: own.other, yRow: row, scratch: own.scratch)
-      collect(own.other, row, window, into: dx)
-    } else {
-      let row = columns * g.reversed.outStride
-      g.reversed.forward(
-        own.y, xRow: dyRow, packed: work.reversed, rows: rows, columns: columns, into: own.other,
-        yRow: row, scratch: own.scratch)
-      for (place, band) in window.bands.enumerated() {
-        for v in stride(from: 0, to: s.inChannels, by: 8) {
-          ChannelLast.scatter(
-            own.other + place * row + v, stride: g.reversed.outStride, window.frames.count,
-            channels: min(8, s.inChannels - v),
-            into: dx + (v * s.inF + band) * s.inT + window.frames.lowerBound, step: s.inF * s.inT)
-        }
-      }
-    }
-  }
-
-  /// dx of one input channel: each position collects the products of the taps that met it.
-  private func collect(
-    _ products: Pointer, _ row: Int, _ window: BlockGeometry.Window, into dx: Pointer
-  ) {
-    let s = geometry.shape
-    let step = geometry.reversed.outStride
+    let row = columns * g.reversed.outStride
+    g.reversed.forward(
+      own.y, xRow: dyRow, packed: work.reversed, rows: rows, columns: columns, into: own.other,
+      yRow: row, scratch: own.scratch)
     for (place, band) in window.bands.enumerated() {
-      let to = dx + band * s.inT + window.frames.lowerBound
-      for column in 0..<window.frames.count {
-        var sum: Float = 0
-        for kf in 0..<s.kernelF {
-          for kt in 0..<s.kernelT {
-            let at =
-              (place &+ s.kernelF &- 1 &- kf) &* row
-              &+ (column &+ s.kernelT &- 1 &- kt) &* step
-            sum += products[at &+ kf &* s.kernelT &+ kt]
-          }
-        }
-        to[column] = sum
+      for v in stride(from: 0, to: s.inChannels, by: 8) {
+        ChannelLast.scatter(
+          own.other + place * row + v, stride: g.reversed.outStride, window.frames.count,
+          channels: min(8, s.inChannels - v),
+          into: dx + (v * s.inF + band) * s.inT + window.frames.lowerBound, step: s.inF * s.inT)
       }
     }
   }

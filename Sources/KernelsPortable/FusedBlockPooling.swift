@@ -68,7 +68,7 @@ extension FusedBlock {
     _ values: Pointer, _ columns: Int, _ scale: Pointer, _ shift: Pointer, into to: Pointer
   ) {
     let step = geometry.stride
-    forVectors { v, n in
+    forEachVector { v, n in
       let (a, b) = (Vector(loading: scale, v, first: n), Vector(loading: shift, v, first: n))
       for column in 0..<columns {
         let at = column &* step &+ v
@@ -84,7 +84,7 @@ extension FusedBlock {
   ) {
     let g = geometry
     let share = splat(1 / Float(g.poolF * g.poolT))
-    forVectors { v, n in
+    forEachVector { v, n in
       let (a, b) = (Vector(loading: scale, v, first: n), Vector(loading: shift, v, first: n))
       for column in 0..<columns {
         var sum = Vector.zero
@@ -101,7 +101,7 @@ extension FusedBlock {
 
   /// Calls `body(first channel, channels)` for every vector of channels.
   @inline(__always)
-  func forVectors(_ body: (_ first: Int, _ count: Int) -> Void) {
+  func forEachVector(_ body: (_ first: Int, _ count: Int) -> Void) {
     for v in Swift.stride(from: 0, to: geometry.channels, by: 8) {
       body(v, min(8, geometry.channels &- v))
     }
@@ -112,7 +112,7 @@ extension FusedBlock {
     _ values: Pointer, _ columns: Int, clip: Int, row: Int, firstColumn: Int, into y: Pointer
   ) {
     let g = geometry
-    forVectors { v, n in
+    forEachVector { v, n in
       let plane = clip * g.channels + v
       ChannelLast.scatter(
         values + v, stride: g.stride, columns, channels: n,

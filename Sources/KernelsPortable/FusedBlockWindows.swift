@@ -37,52 +37,15 @@ extension FusedBlock {
     let s = geometry.shape
     let f = window.bands.lowerBound - s.padF
     let t = window.frames.lowerBound - s.padT
-    if geometry.lowering == .patches {
-      gatherPatches(x, f..<(f + rows), t..<(t + columns), into: to)
-      return columns * geometry.convolution.inStride
+    if s.inChannels == 1 {
+      gatherPlane(
+        x, f..<(f + rows + s.kernelF - 1), t..<(t + columns + s.kernelT - 1), into: to)
+      return columns + s.kernelT - 1
     }
     ChannelLast.gather(
       x, channels: s.inChannels, bands: s.inF, frames: s.inT, rows: f..<(f + rows + s.kernelF - 1),
       columns: t..<(t + columns + s.kernelT - 1), into: to)
     return (columns + s.kernelT - 1) * geometry.convolution.inStride
-  }
-
-  /// to[position][tap] = x[position + tap]; `rows` and `columns` are where the first tap looks.
-  private func gatherPatches(
-    _ x: Pointer, _ rows: Range<Int>, _ columns: Range<Int>, into to: Pointer
-  ) {
-    let s = geometry.shape
-    let taps = s.kernelF * s.kernelT
-    for row in rows {
-      let line = to + (row - rows.lowerBound) * columns.count * taps
-      for kf in 0..<s.kernelF {
-        let band = row + kf
-        for kt in 0..<s.kernelT {
-          let inside = (columns.lowerBound + kt..<columns.upperBound + kt)
-            .clamped(to: 0..<(band >= 0 && band < s.inF ? s.inT : 0))
-          let at = line + kf * s.kernelT + kt
-          let first = columns.lowerBound + kt
-          var place = 0
-          let start = inside.isEmpty ? columns.count : inside.lowerBound - first
-          while place < start {
-            at[place &* taps] = 0
-            place &+= 1
-          }
-          if !inside.isEmpty {
-            let from = x + band * s.inT + first
-            let end = inside.upperBound - first
-            while place < end {
-              at[place &* taps] = from[place]
-              place &+= 1
-            }
-          }
-          while place < columns.count {
-            at[place &* taps] = 0
-            place &+= 1
-          }
-        }
-      }
-    }
   }
 
   func keep(

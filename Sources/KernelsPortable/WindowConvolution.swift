@@ -5,12 +5,23 @@ import Tensors
 ///
 /// - `direct`: an output row is a product of the input's rows, shifted by each tap, with the taps'
 ///   weights.
-/// - `winograd` (3×3): tiles of 4×4 outputs, 36 products a tile instead of 144.
+/// - `winograd3x3`: tiles of 4×4 outputs, 36 products a tile instead of 144.
+/// - `winograd1x4`: tiles of five outputs, 8 products a tile instead of 20.
 ///
 /// The window's input is its own output's extent and a halo of `kernel − 1`. Weights are packed once
 /// a pass: by panels of outputs, then taps (or Winograd's points), then inputs.
 struct WindowConvolution {
-  enum Method: Sendable { case direct, winograd }
+  enum Method: Sendable {
+    case direct, winograd3x3, winograd1x4
+
+    var tile: (any WinogradTile.Type)? {
+      switch self {
+      case .direct: nil
+      case .winograd3x3: Winograd3x3.self
+      case .winograd1x4: Winograd1x4.self
+      }
+    }
+  }
 
   let method: Method
   let inChannels, outChannels: Int
@@ -21,23 +32,34 @@ struct WindowConvolution {
   var outStride: Int { ChannelLast.stride(outChannels) }
   var outVectors: Int { outStride / 8 }
   private var taps: Int { kernelF * kernelT }
-  /// Outputs are computed in multiples of it, in both directions.
-  var granularity: Int { method == .winograd ? Winograd.outputs : 1 }
+  /// Outputs are computed in multiples of it.
+  var granularity: (f: Int, t: Int) { method.tile?.outputs ?? (1, 1) }
   /// Products of one output value that lie side by side in the input.
   private var segment: Int { inStride == inChannels ? kernelT * inChannels : inChannels }
   private var segments: Int { taps * inChannels / segment }
 
+  /// - Parameter map: outputs of the whole map
   init(
-    inChannels: Int, outChannels: Int, kernelF: Int, kernelT: Int, inStride: Int? = nil
+    inChannels: Int, outChannels: Int, kernelF: Int, kernelT: Int, inStride: Int? = nil,
+    map: (f: Int, t: Int)
   ) {
     self.inChannels = inChannels
     self.outChannels = outChannels
     self.kernelF = kernelF
     self.kernelT = kernelT
     self.inStride = inStride ?? ChannelLast.stride(inChannels)
-    // Below, transforms cost more than they save.
-    let worthwhile = inChannels >= 8 && outChannels >= 8
-    method = kernelF == 3 && kernelT == 3 && worthwhile ? .winograd : .direct
+    // With few channels or tiles transforms cost more than they save.
+    func isWorthwhile(_ tile: any WinogradTile.Type) -> Bool {
+      let down = (map.f + tile.outputs.f - 1) / tile.outputs.f
+      let across = (map.t + tile.outputs.t - 1) / tile.outputs.t
+      return min(inChannels, outChannels) >= 8 && down * across >= 4
+    }
+    method =
+      switch (kernelF, kernelT) {
+      case (3, 3) where isWorthwhile(Winograd3x3.self): .winograd3x3
+      case (1, 4) where isWorthwhile(Winograd1x4.self): .winograd1x4
+      default: .direct
+      }
   }
 
   /// Floats that kernels read or write beyond a window's last position.
@@ -46,8 +68,8 @@ struct WindowConvolution {
 
   // MARK: Weights
 
-  private var blocks: Int { method == .winograd ? Winograd.points : segments }
-  private var blockRows: Int { method == .winograd ? inChannels : segment }
+  private var blocks: Int { method.tile?.points ?? segments }
+  private var blockRows: Int { method == .direct ? segment : inChannels }
   /// Rows of a block of the weights' gradient, with room for a panel's slack.
   var gradientRows: Int { (blockRows + 11) / 12 * 12 }
 
@@ -72,22 +94,22 @@ struct WindowConvolution {
     _ weight: Pointer, _ order: WeightOrder, vector: Int, into packed: Pointer
   ) {
     let lanes = min(8, outChannels - vector * 8)
-    withScratch { scratch, nine in
+    withScratch { scratch, values in
       for i in 0..<inChannels {
         for tap in 0..<taps {
           let from = order.turned ? taps - 1 - tap : tap
-          var values = Vector.zero
+          var eight = Vector.zero
           for lane in 0..<lanes {
-            values[lane] =
+            eight[lane] =
               weight[(vector * 8 + lane) * order.outputStep + i * order.inputStep + from]
           }
-          values.store(nine, tap * 8)
+          eight.store(values, tap * 8)
         }
         let (at, step) = place(vector, rows: blockRows, input: i)
-        if method == .winograd {
-          Winograd.transformWeight(nine, into: packed + at, point: step, scratch: scratch)
+        if let tile = method.tile {
+          tile.transformWeight(values, into: packed + at, point: step, scratch: scratch)
         } else {
-          for tap in 0..<taps { Vector(loading: nine, tap * 8).store(packed, at + tap * step) }
+          for tap in 0..<taps { Vector(loading: values, tap * 8).store(packed, at + tap * step) }
         }
       }
     }
@@ -100,7 +122,7 @@ struct WindowConvolution {
     PanelProduct.forEachPanel(outVectors) { start, width in
       guard vector >= start, vector < start + width else { return }
       let first = start * 8 * blocks * rows + (vector - start) * 8 + i * width * 8
-      let perTap = method == .winograd || segment == inChannels ? rows : inChannels
+      let perTap = method != .direct || segment == inChannels ? rows : inChannels
       result = (first, perTap * width * 8)
     }
     return result
@@ -110,22 +132,22 @@ struct WindowConvolution {
   func unpackGradient(_ packed: Pointer, vector: Int, into dw: Pointer) {
     let lanes = min(8, outChannels - vector * 8)
     let order = weightOrder()
-    withScratch { scratch, nine in
+    withScratch { scratch, values in
       for i in 0..<inChannels {
-        if method == .winograd {
+        if let tile = method.tile {
           let (at, step) = place(vector, rows: gradientRows, input: i)
-          Winograd.transformWeightGradient(packed + at, point: step, into: nine, scratch: scratch)
+          tile.transformWeightGradient(packed + at, point: step, into: values, scratch: scratch)
         } else {
           for tap in 0..<taps {
             let (block, row) = (tap * inChannels + i).quotientAndRemainder(dividingBy: segment)
             let (at, _) = place(vector, rows: gradientRows, input: row)
             let width = panelWidth(vector)
-            Vector(loading: packed, at + block * gradientRows * width * 8).store(nine, tap * 8)
+            Vector(loading: packed, at + block * gradientRows * width * 8).store(values, tap * 8)
           }
         }
         for lane in 0..<lanes {
           let to = dw + (vector * 8 + lane) * order.outputStep + i * order.inputStep
-          for tap in 0..<taps { to[tap] = nine[tap * 8 + lane] }
+          for tap in 0..<taps { to[tap] = values[tap * 8 + lane] }
         }
       }
     }
@@ -153,16 +175,14 @@ struct WindowConvolution {
 
   /// Floats of scratch for windows of up to `rows` × `columns` outputs.
   func scratchCount(rows: Int, columns: Int) -> Int {
-    guard method == .winograd else { return 0 }
-    let tiles = Self.tiles(rows) * Self.tiles(columns)
-    return Winograd.scratchCount + Winograd.points * (inPoint(tiles) + outPoint(tiles))
+    guard let tile = method.tile else { return 0 }
+    let down = (rows + tile.outputs.f - 1) / tile.outputs.f
+    let tiles = down * ((columns + tile.outputs.t - 1) / tile.outputs.t)
+    return Winograd.scratchCount + tile.points * (inPoint(tiles) + outPoint(tiles))
   }
 
-  private static func tiles(_ outputs: Int) -> Int {
-    (outputs + Winograd.outputs - 1) / Winograd.outputs
-  }
-  /// Floats from one point's tiles to the next's: an odd number of cache lines apart, so that the 36
-  /// do not meet in one set of the cache.
+  /// Floats from one point's tiles to the next's: an odd number of cache lines apart, so that they do
+  /// not meet in one set of the cache.
   func inPoint(_ tiles: Int) -> Int { ((tiles + 6) * inStride + 15) / 16 / 2 * 32 + 16 }
   func outPoint(_ tiles: Int) -> Int { ((tiles + 6) * outStride + 15) / 16 / 2 * 32 + 16 }
 
@@ -177,12 +197,24 @@ struct WindowConvolution {
     _ x: Pointer, xRow: Int, packed: Pointer, rows: Int, columns: Int, into y: Pointer, yRow: Int,
     scratch: Pointer
   ) {
-    if method == .winograd {
-      winogradForward(
-        x, xRow: xRow, packed: packed, rows: rows, columns: columns, into: y, yRow: yRow,
-        scratch: scratch)
-      return
+    switch method {
+    case .direct:
+      directForward(
+        x, xRow: xRow, packed: packed, rows: rows, columns: columns, into: y, yRow: yRow)
+    case .winograd3x3:
+      forward(
+        by: Winograd3x3.self, x, xRow: xRow, packed: packed, rows: rows, columns: columns, into: y,
+        yRow: yRow, scratch: scratch)
+    case .winograd1x4:
+      forward(
+        by: Winograd1x4.self, x, xRow: xRow, packed: packed, rows: rows, columns: columns, into: y,
+        yRow: yRow, scratch: scratch)
     }
+  }
+
+  private func directForward(
+    _ x: Pointer, xRow: Int, packed: Pointer, rows: Int, columns: Int, into y: Pointer, yRow: Int
+  ) {
     let length = segment
     for row in 0..<rows {
       PanelProduct.forEachPanel(outVectors) { start, width in
@@ -208,11 +240,24 @@ struct WindowConvolution {
     _ x: Pointer, xRow: Int, _ dy: Pointer, dyRow: Int, rows: Int, columns: Int, into dw: Pointer,
     scratch: Pointer
   ) {
-    if method == .winograd {
-      winogradWeightGradient(
-        x, xRow: xRow, dy, dyRow: dyRow, rows: rows, columns: columns, into: dw, scratch: scratch)
-      return
+    switch method {
+    case .direct:
+      directAddWeightGradient(
+        x, xRow: xRow, dy, dyRow: dyRow, rows: rows, columns: columns, into: dw)
+    case .winograd3x3:
+      addWeightGradient(
+        by: Winograd3x3.self, x, xRow: xRow, dy, dyRow: dyRow, rows: rows, columns: columns,
+        into: dw, scratch: scratch)
+    case .winograd1x4:
+      addWeightGradient(
+        by: Winograd1x4.self, x, xRow: xRow, dy, dyRow: dyRow, rows: rows, columns: columns,
+        into: dw, scratch: scratch)
     }
+  }
+
+  private func directAddWeightGradient(
+    _ x: Pointer, xRow: Int, _ dy: Pointer, dyRow: Int, rows: Int, columns: Int, into dw: Pointer
+  ) {
     for row in 0..<rows {
       PanelProduct.forEachPanel(outVectors) { start, width in
         let sums = dw + start * 8 * blocks * gradientRows

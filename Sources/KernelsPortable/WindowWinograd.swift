@@ -1,23 +1,26 @@
 import Tensors
 
 /// The passes of a window's convolution by Winograd's tiles: transforms before and after, and for each
-/// of the 36 points one product of all tiles with all weights.
+/// of a tile's points one product of all tiles with all weights.
 extension WindowConvolution {
-  func winogradForward(
-    _ x: Pointer, xRow: Int, packed: Pointer, rows: Int, columns: Int, into y: Pointer, yRow: Int,
+  func forward<Tile: WinogradTile>(
+    by _: Tile.Type, _ x: Pointer, xRow: Int, packed: Pointer, rows: Int, columns: Int,
+    into y: Pointer, yRow: Int,
     scratch: Pointer
   ) {
-    let tiles = (f: rows / Winograd.outputs, t: columns / Winograd.outputs)
+    let tiles = (f: rows / Tile.outputs.f, t: columns / Tile.outputs.t)
     let count = tiles.f * tiles.t
     let point = inPoint(count)
     let inputs = scratch + Winograd.scratchCount
-    let products = inputs + Winograd.points * point
-    transformInputs(x, xRow: xRow, tiles, into: inputs, point: point, scratch: scratch)
+    let products = inputs + Tile.points * point
+    transformInputs(
+      by: Tile.self, x, xRow: xRow, tiles, into: inputs, point: point,
+      scratch: scratch)
     PanelProduct.forEachPanel(outVectors) { start, width in
-      let weights = packed + start * 8 * Winograd.points * inChannels
+      let weights = packed + start * 8 * Tile.points * inChannels
       let columns = width * 8
       let productPoint = ((count + 6) * columns + 15) / 16 / 2 * 32 + 16
-      for p in 0..<Winograd.points {
+      for p in 0..<Tile.points {
         PanelProduct.multiply(
           width: width, rows: count, steps: inChannels, inputs + p * point, aRow: inStride,
           aStep: 1, weights + p * inChannels * columns, bStep: columns,
@@ -26,9 +29,10 @@ extension WindowConvolution {
       for i in 0..<tiles.f {
         for j in 0..<tiles.t {
           let tile: Pointer = products + (i * tiles.t + j) * columns
-          let to: Pointer = y + (i * 4 * yRow + j * 4 * outStride + start * 8)
+          let to: Pointer =
+            y + (i * Tile.outputs.f * yRow + j * Tile.outputs.t * outStride + start * 8)
           for v in 0..<width {
-            Winograd.transformOutput(
+            Tile.transformOutput(
               tile + v * 8, point: productPoint, into: to + v * 8, row: yRow, column: outStride,
               scratch: scratch)
           }
@@ -37,30 +41,33 @@ extension WindowConvolution {
     }
   }
 
-  func winogradWeightGradient(
-    _ x: Pointer, xRow: Int, _ dy: Pointer, dyRow: Int, rows: Int, columns: Int, into dw: Pointer,
+  func addWeightGradient<Tile: WinogradTile>(
+    by _: Tile.Type, _ x: Pointer, xRow: Int, _ dy: Pointer, dyRow: Int, rows: Int, columns: Int,
+    into dw: Pointer,
     scratch: Pointer
   ) {
-    let tiles = (f: rows / Winograd.outputs, t: columns / Winograd.outputs)
+    let tiles = (f: rows / Tile.outputs.f, t: columns / Tile.outputs.t)
     let count = tiles.f * tiles.t
     let (point, gradientPoint) = (inPoint(count), outPoint(count))
     let inputs = scratch + Winograd.scratchCount
-    let gradients = inputs + Winograd.points * point
-    transformInputs(x, xRow: xRow, tiles, into: inputs, point: point, scratch: scratch)
+    let gradients = inputs + Tile.points * point
+    transformInputs(
+      by: Tile.self, x, xRow: xRow, tiles, into: inputs, point: point,
+      scratch: scratch)
     for i in 0..<tiles.f {
       for j in 0..<tiles.t {
-        let from: Pointer = dy + (i * 4 * dyRow + j * 4 * outStride)
+        let from: Pointer = dy + (i * Tile.outputs.f * dyRow + j * Tile.outputs.t * outStride)
         let to: Pointer = gradients + (i * tiles.t + j) * outStride
         for v in 0..<outVectors {
-          Winograd.transformOutputGradient(
+          Tile.transformOutputGradient(
             from + v * 8, row: dyRow, column: outStride, into: to + v * 8, point: gradientPoint,
             scratch: scratch)
         }
       }
     }
     PanelProduct.forEachPanel(outVectors) { start, width in
-      let sums = dw + start * 8 * Winograd.points * gradientRows
-      for p in 0..<Winograd.points {
+      let sums = dw + start * 8 * Tile.points * gradientRows
+      for p in 0..<Tile.points {
         PanelProduct.multiply(
           width: width, rows: inChannels, steps: count, inputs + p * point, aRow: 1,
           aStep: inStride, gradients + p * gradientPoint + start * 8, bStep: outStride,
@@ -69,16 +76,17 @@ extension WindowConvolution {
     }
   }
 
-  private func transformInputs(
-    _ x: Pointer, xRow: Int, _ tiles: (f: Int, t: Int), into inputs: Pointer, point: Int,
+  private func transformInputs<Tile: WinogradTile>(
+    by _: Tile.Type, _ x: Pointer, xRow: Int, _ tiles: (f: Int, t: Int), into inputs: Pointer,
+    point: Int,
     scratch: Pointer
   ) {
     for i in 0..<tiles.f {
       for j in 0..<tiles.t {
-        let from: Pointer = x + (i * 4 * xRow + j * 4 * inStride)
+        let from: Pointer = x + (i * Tile.outputs.f * xRow + j * Tile.outputs.t * inStride)
         let to: Pointer = inputs + (i * tiles.t + j) * inStride
         for v in 0..<(inStride / 8) {
-          Winograd.transformInput(
+          Tile.transformInput(
             from + v * 8, row: xRow, column: inStride, into: to + v * 8, point: point,
             scratch: scratch)
         }

@@ -19,6 +19,8 @@ struct FusedCase: Sendable, CustomTestStringConvertible {
     FusedCase(channels: (1, 5), map: (7, 11), kernel: (3, 3), pool: (2, 2)),
     FusedCase(channels: (1, 48), map: (9, 50), kernel: (3, 3), pool: (2, 4)),
     FusedCase(channels: (1, 33), map: (3, 140), kernel: (1, 4), pool: (1, 5)),
+    FusedCase(channels: (1, 24), map: (3, 30), kernel: (1, 4), pool: (1, 4)),
+    FusedCase(channels: (1, 6), map: (11, 13), kernel: (5, 2), pool: (3, 3)),
     FusedCase(channels: (1, 9), map: (96, 21), kernel: (96, 4), valid: true, pool: (1, 4)),
     FusedCase(channels: (3, 5), map: (7, 11), kernel: (3, 3), pool: (2, 2)),
     FusedCase(channels: (5, 17), map: (1, 37), kernel: (1, 4), pool: (1, 4)),
@@ -26,6 +28,7 @@ struct FusedCase: Sendable, CustomTestStringConvertible {
     FusedCase(channels: (16, 40), map: (2, 23), kernel: (1, 4), pool: (1, 1)),
     FusedCase(channels: (3, 4), map: (6, 9), kernel: (5, 2), pool: (3, 3), clips: 1),
     FusedCase(channels: (8, 8), map: (4, 4), kernel: (3, 3), pool: (4, 4)),
+    FusedCase(channels: (8, 8), map: (8, 8), kernel: (3, 3), pool: (4, 4)),
     FusedCase(channels: (33, 66), map: (13, 22), kernel: (3, 3), pool: (3, 5), clips: 2),
     FusedCase(channels: (16, 9), map: (24, 61), kernel: (3, 3), pool: (4, 4), clips: 2),
     FusedCase(channels: (9, 24), map: (17, 130), kernel: (3, 3), pool: (3, 3), clips: 2),
@@ -267,7 +270,7 @@ struct FusedBlockTests {
     #expect(bits(with.dWeight) == bits(without.dWeight))
   }
 
-  @Test("a NaN in the input reaches the output", arguments: [0, 3, 9])
+  @Test("a NaN in the input reaches the output", arguments: [0, 3, 5, 12])
   func notANumber(number: Int) {
     let example = FusedCase.all[number]
     var x = example.x

@@ -29,7 +29,8 @@ CV cv_f8 cv_fma(cv_f8 a, cv_f8 b, cv_f8 c) {
 #endif
 }
 
-// x > y or x is NaN, as a mask; mask ? a : b
+// x > y as a mask; x > y or x is NaN; mask ? a : b
+CV cv_i8 cv_exceeds_number(cv_f8 x, cv_f8 y) { return x > y; }
 CV cv_i8 cv_exceeds(cv_f8 x, cv_f8 y) { return (x > y) | (x != x); }
 CV cv_f8 cv_select(cv_i8 mask, cv_f8 a, cv_f8 b) { return mask ? a : b; }
 CV cv_i8 cv_select_int(cv_i8 mask, cv_i8 a, cv_i8 b) { return mask ? a : b; }
@@ -90,6 +91,20 @@ CV void cv_store_transposed(
 #undef HIGH2
 #undef LOW4
 #undef HIGH4
+}
+
+// The sums of eight vectors' lanes, each in the same fixed tree.
+CV cv_f8 cv_totals(
+    cv_f8 a, cv_f8 b, cv_f8 c, cv_f8 d, cv_f8 e, cv_f8 f, cv_f8 g, cv_f8 h) {
+#define EVEN(x, y) __builtin_shufflevector(x, y, 0, 2, 8, 10, 4, 6, 12, 14)
+#define ODD(x, y) __builtin_shufflevector(x, y, 1, 3, 9, 11, 5, 7, 13, 15)
+#define SUM(x, y) (EVEN(x, y) + ODD(x, y))
+  cv_f8 abcd = SUM(SUM(a, b), SUM(c, d)), efgh = SUM(SUM(e, f), SUM(g, h));
+  return __builtin_shufflevector(abcd, efgh, 0, 1, 2, 3, 8, 9, 10, 11)
+      + __builtin_shufflevector(abcd, efgh, 4, 5, 6, 7, 12, 13, 14, 15);
+#undef EVEN
+#undef ODD
+#undef SUM
 }
 
 // Philox4x32-10 of eight counters that differ in their first word, block, block + 1, …: the 32 words
