@@ -8,6 +8,9 @@ import Tensors
 /// - `winograd3x3`: tiles of 4×4 outputs, 36 products a tile instead of 144.
 /// - `winograd1x4`: tiles of five outputs, 8 products a tile instead of 20.
 ///
+/// Measured on a Zen 3 core whose matrix product runs at 92 GFLOP/s (`bench kernels`, whole passes with
+/// statistics and pooling, operations of the direct sum): 3×3 at 133 to 280, 1×4 at 111 to 142.
+///
 /// The window's input is its own output's extent and a halo of `kernel − 1`. Weights are packed once
 /// a pass: by panels of outputs, then taps (or Winograd's points), then inputs.
 struct WindowConvolution {

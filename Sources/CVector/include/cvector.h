@@ -16,6 +16,8 @@ CV cv_f8 cv_max(cv_f8 a, cv_f8 b) { return __builtin_elementwise_max(a, b); }
 CV cv_f8 cv_min(cv_f8 a, cv_f8 b) { return __builtin_elementwise_min(a, b); }
 CV cv_f8 cv_sqrt(cv_f8 a) { return __builtin_elementwise_sqrt(a); }
 
+CV cv_f8 cv_subtract(cv_f8 a, cv_f8 b) { return a - b; }
+
 // x > y ? a : b, lane by lane
 CV cv_f8 cv_select_greater(cv_f8 x, cv_f8 y, cv_f8 a, cv_f8 b) { return (x > y) ? a : b; }
 CV cv_i8 cv_select_greater_int(cv_f8 x, cv_f8 y, cv_i8 a, cv_i8 b) { return (x > y) ? a : b; }
