@@ -95,7 +95,6 @@ package struct RunSession {
     for warning in store.warnings { progress.note("store: \(warning)") }
     let folder = try open(state, configuration, store, progress)
     let term = try folder.beginTerm()
-    try folder.remember(store: self.store)
     let report = RunReport(
       log: try folder.log(after: state.position.step), progress: progress)
 
@@ -154,7 +153,7 @@ package struct RunSession {
     _ state: RunState, _ configuration: Configuration, _ store: Store, _ progress: ProgressDisplay
   ) throws -> RunFolder {
     guard resumes, let folder else {
-      return try RunFolder.create(folder, configuration: configuration)
+      return try RunFolder.create(folder, configuration: configuration, store: self.store)
     }
     let run = try RunFolder.resume(folder)
     let changes = configuration.differences(from: try run.configuration().resolved(for: store))
@@ -187,6 +186,7 @@ package struct RunSession {
     } else {
       progress.note("\(folder) has no checkpoint yet: it starts from the beginning")
     }
+    try run.remember(store: self.store)
     try run.write(configuration)
     return run
   }

@@ -114,7 +114,7 @@ import Training
     let configuration = try Program.configuration(config, resume: resume, overrides)
     let store =
       try data.map { URL(fileURLWithPath: $0) }
-      ?? resume.flatMap(RunFolder.rememberedStore(of:)) ?? Program.embeddedStore()
+      ?? resume.flatMap { try RunFolder.rememberedStore(of: $0) } ?? Program.embeddedStore()
     var session = RunSession(
       configuration: configuration, store: store, workers: minWorkers ?? workers + awaited)
     session.folder = resume ?? folder
