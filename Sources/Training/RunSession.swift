@@ -21,6 +21,8 @@ package struct RunSession {
   package var patience = Duration.seconds(600)
   /// A worker that says nothing for this long is lost.
   package var silence = EndpointSettings().silence
+  /// Every so many steps a lane is computed by two workers, and compared; nil for never.
+  package var auditEvery: Int?
   /// Workers of this machine.
   package var local: LocalWorkers?
   /// How many of them run on this machine, and the threads of each.
@@ -114,6 +116,7 @@ package struct RunSession {
       build: Build.version, processor: Processor.description,
       proof: allowsMixedProcessors ? nil : LaneProbe.hash(network, pool: ThreadPool(threads: 1)))
     settings.patience = patience
+    settings.auditEvery = auditEvery
     let crew = Crew(
       endpoint, lanes: configuration.training.lanes, contributionCount: count,
       welcome: Welcome(configuration: configuration.yaml, storeFingerprint: store.fingerprint),

@@ -204,19 +204,19 @@ package struct WorkerLife {
       if let defect = try computer.defect(
         in: contribution, epoch: order.epoch, stepInEpoch: order.stepInEpoch, lane: lane)
       {
-        announce("step \(order.step + 1): \(defect)")
+        try orders.send(.notFinite(NotFinite(step: order.step, lane: lane, what: defect)))
       }
+      let values = Span(_unsafeElements: UnsafeBufferPointer(contribution.buffer))
       if lane == order.lanes.upperBound - 1 {
         // Before the last sum goes out, so that the coordinator has it when the step is complete.
         try orders.send(
           .timing(
             Timing(
               step: order.step, lanes: order.lanes, elapsed: clock.now - start,
-              waited: computer.waited - waitedBefore)))
+              waited: computer.waited - waitedBefore,
+              hash: order.isAudited ? contentHash(values) : 0)))
       }
-      try reduction.add(
-        Span(_unsafeElements: UnsafeBufferPointer(contribution.buffer)), lane: lane,
-        send: orders.send)
+      try reduction.add(values, lane: lane, send: orders.send)
     }
   }
 
