@@ -28,6 +28,8 @@ let package = Package(
     .executable(name: "tutti", targets: ["tutti"]),
     .executable(name: "bench", targets: ["bench"]),
     .executable(name: "fuzz", targets: ["fuzz"]),
+    // Not shipped: tests preload it into a program, to end it at a chosen call.
+    .library(name: "CCrash", type: .dynamic, targets: ["CCrash"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -44,6 +46,7 @@ let package = Package(
     .systemLibrary(name: "CXXHash", providers: [.apt(["libxxhash-dev"])]),
     .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
     .target(name: "CVector"),
+    .target(name: "CCrash", path: "Tests/CCrash"),
 
     // The modules; each may import only what its line names
     .target(name: "Tensors", dependencies: ["COpenBLAS"]),
@@ -112,7 +115,7 @@ let package = Package(
       exclude: ["Goldens"]),
     .testTarget(
       name: "ProgramTests",
-      dependencies: ["coordinator", "worker", "tutti", "bench"]),
+      dependencies: ["coordinator", "worker", "tutti", "bench", "Cluster"]),
   ] + processorKernels,
   swiftLanguageModes: [.v6]
 )

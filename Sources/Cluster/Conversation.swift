@@ -25,17 +25,14 @@ package final class Conversation {
   private var lastReceived: UInt64 = 0
   private var assembly: Assembly?
   private(set) var lastHeard = ContinuousClock.now
-  private var gaps = 0
 
   func touch(_ now: ContinuousClock.Instant) { lastHeard = now }
 
-  /// Times that frames were missing before one that came, since this was last asked.
-  func takeGaps() -> Int {
-    defer { gaps = 0 }
-    return gaps
-  }
-
   /// Takes one frame.
+  ///
+  /// After a `gap` the conversation is over: nobody sends again what is missing, and whoever waits
+  /// for it would wait for ever. A new one begins with a hello. That it is noticed soon is the
+  /// heartbeats' doing, which are numbered like everything else.
   ///
   /// - Returns: the message that it completes, or nil if more chunks are to come
   package func receive(_ frame: RawSpan) throws(Defect) -> Parcel? {
@@ -57,10 +54,7 @@ package final class Conversation {
       _ = whole.append(chunk, header)
       return whole.parcel
     }
-    if header.chunkOffset == 0 {
-      if assembly != nil { gaps += 1 }
-      assembly = Assembly(first: header)
-    }
+    if header.chunkOffset == 0 && assembly == nil { assembly = Assembly(first: header) }
     guard assembly?.append(chunk, header) == true else {
       assembly = nil
       throw Defect(
@@ -87,7 +81,9 @@ package final class Conversation {
     guard header.sequence > lastReceived else {
       throw Defect(.duplicate, "frame \(header.sequence) after \(lastReceived)")
     }
-    if header.sequence > lastReceived + 1 { gaps += 1 }
+    guard header.sequence == lastReceived + 1 else {
+      throw Defect(.gap, "frame \(header.sequence) after \(lastReceived)")
+    }
     lastReceived = header.sequence
     if session == nil { session = Session(run: header.run, term: header.term) }
   }

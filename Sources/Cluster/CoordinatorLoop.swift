@@ -116,10 +116,7 @@ final class CoordinatorLoop {
     do throws(Defect) {
       guard let conversation = conversations[peer] else { return try admit(frame, from: peer) }
       guard !leaving.contains(peer) else { return }
-      let received = try conversation.receive(frame)
-      let gaps = conversation.takeGaps()
-      if gaps > 0 { shared.update { $0.defects.count(.gap, times: gaps) } }
-      guard let parcel = received else { return }
+      guard let parcel = try conversation.receive(frame) else { return }
       guard parcel.subject.kind.comesFromWorkers else {
         throw Defect(.direction, "\(parcel.subject.kind) sent to a coordinator")
       }
@@ -130,6 +127,7 @@ final class CoordinatorLoop {
       }
     } catch {
       reject(error, from: peer)
+      if error.kind == .gap { lose(peer, .incomplete) }
     }
   }
 

@@ -38,10 +38,11 @@ package struct Defect: Error, Hashable, Sendable, CustomStringConvertible {
     case .parts, .size, .magic, .checksum, .header, .chunkOrder, .payload, .direction: .malformed
     case .version: .version
     case .tooLarge: .tooLarge
-    case .notJoined: .notJoined
+    // After a gap it has to join again.
+    case .notJoined, .gap: .notJoined
     case .full: .full
     case .staleTerm, .foreignRun: .stale
-    case .duplicate, .gap: nil
+    case .duplicate: nil
     }
   }
 }
@@ -56,7 +57,7 @@ package struct DefectCounters: Hashable, Sendable, CustomStringConvertible {
 
   package var total: Int { counts.values.reduce(0, +) }
 
-  mutating func count(_ kind: Defect.Kind, times: Int = 1) { counts[kind, default: 0] += times }
+  mutating func count(_ kind: Defect.Kind) { counts[kind, default: 0] += 1 }
 
   /// For example "3 wrong checksum, 1 duplicate", or "none".
   package var description: String {

@@ -28,6 +28,8 @@ package enum LossReason: Hashable, Sendable, CustomStringConvertible {
   case silent(Duration)
   /// Its connection has ended.
   case disconnected
+  /// Something that it sent has not arrived, and will not.
+  case incomplete
   /// It does not take what is sent to it, and too much waits.
   case backlogged
   /// The coordinator refused what this worker sent.
@@ -37,6 +39,7 @@ package enum LossReason: Hashable, Sendable, CustomStringConvertible {
     switch self {
     case .silent(let duration): "no sign of life for \(duration)"
     case .disconnected: "the connection has ended"
+    case .incomplete: "something that it sent was lost on the way"
     case .backlogged: "it does not take what is sent to it"
     case .refused(_, let text): "refused: \(text)"
     }

@@ -9,6 +9,7 @@
 /// | compute | coordinator | compute these lanes of this step |
 /// | partial | worker | the sum over one node of the lane tree |
 /// | timing | worker | where the time of a step's lanes went, before the last partial |
+/// | notFinite | worker | a lane's vector has a NaN or an infinity in it, before its sum |
 /// | evaluate, scores | both | a job of forward passes, and its outputs |
 /// | heartbeat | both | I am alive (sent and taken by the I/O threads) |
 /// | drain | both | finish what you hold (to a worker), I leave after what I hold (from one) |
@@ -24,6 +25,7 @@ package enum Message: Equatable, Sendable {
   case compute(Compute)
   case partial(Partial)
   case timing(Timing)
+  case notFinite(NotFinite)
   case evaluate(Evaluate)
   case scores(Scores)
   case heartbeat(Progress)
@@ -90,13 +92,19 @@ package struct Compute: Equatable, Sendable {
   package var lanes: Range<Int>
   /// Clips in the whole step, over all lanes: what a mean divides by.
   package var clipsInStep: Int
+  /// Whether the timing has to tell the hash of the last lane's vector.
+  package var isAudited: Bool
 
-  package init(step: Int, epoch: Int, stepInEpoch: Int, lanes: Range<Int>, clipsInStep: Int) {
+  package init(
+    step: Int, epoch: Int, stepInEpoch: Int, lanes: Range<Int>, clipsInStep: Int,
+    isAudited: Bool = false
+  ) {
     self.step = step
     self.epoch = epoch
     self.stepInEpoch = stepInEpoch
     self.lanes = lanes
     self.clipsInStep = clipsInStep
+    self.isAudited = isAudited
   }
 }
 
@@ -124,12 +132,31 @@ package struct Timing: Equatable, Sendable {
   package var elapsed: Duration
   /// The part of it in which the worker stood waiting for clips to be read.
   package var waited: Duration
+  /// Content hash of the last lane's vector, if the order asked for it.
+  package var hash: UInt64
 
-  package init(step: Int, lanes: Range<Int>, elapsed: Duration, waited: Duration) {
+  package init(
+    step: Int, lanes: Range<Int>, elapsed: Duration, waited: Duration, hash: UInt64 = 0
+  ) {
+    self.hash = hash
     self.step = step
     self.lanes = lanes
     self.elapsed = elapsed
     self.waited = waited
+  }
+}
+
+/// Something in a lane's vector is no number.
+package struct NotFinite: Equatable, Sendable {
+  package var step: Int
+  package var lane: Int
+  /// What it is and which clips have made it, for people.
+  package var what: String
+
+  package init(step: Int, lane: Int, what: String) {
+    self.step = step
+    self.lane = lane
+    self.what = what
   }
 }
 

@@ -14,17 +14,19 @@ package enum MessageKind: UInt8, Sendable, CaseIterable {
   case bye = 12
   case error = 13
   case timing = 14
+  case notFinite = 20
 
   var comesFromWorkers: Bool {
     switch self {
     case .welcome, .refuse, .parameters, .compute, .evaluate: false
-    case .hello, .ready, .partial, .timing, .scores, .heartbeat, .drain, .bye, .error: true
+    case .hello, .ready, .partial, .timing, .notFinite, .scores, .heartbeat, .drain, .bye, .error:
+      true
     }
   }
 
   var comesFromCoordinator: Bool {
     switch self {
-    case .hello, .ready, .partial, .timing, .scores: false
+    case .hello, .ready, .partial, .timing, .notFinite, .scores: false
     case .welcome, .refuse, .parameters, .compute, .evaluate, .heartbeat, .drain, .bye, .error: true
     }
   }
@@ -122,7 +124,8 @@ extension Parcel {
       subject = Subject(kind: .parameters, step: parameters.step)
       values = parameters.values
     case .compute(let order):
-      subject = Subject(kind: .compute, step: order.step, range: order.lanes)
+      subject = Subject(
+        kind: .compute, step: order.step, range: order.lanes, tag: order.isAudited ? 1 : 0)
       fields.write(order.epoch)
       fields.write(order.stepInEpoch)
       fields.write(order.clipsInStep)
@@ -131,9 +134,14 @@ extension Parcel {
         kind: .partial, step: partial.step, range: partial.node, tag: partial.parametersHash)
       values = partial.values
     case .timing(let timing):
-      subject = Subject(kind: .timing, step: timing.step, range: timing.lanes)
+      subject = Subject(
+        kind: .timing, step: timing.step, range: timing.lanes, tag: timing.hash)
       fields.write(timing.elapsed)
       fields.write(timing.waited)
+    case .notFinite(let found):
+      subject = Subject(
+        kind: .notFinite, step: found.step, range: found.lane..<found.lane + 1)
+      fields.write(found.what)
     case .evaluate(let order):
       subject = Subject(kind: .evaluate, range: order.clips, tag: order.job)
       fields.write(order.split)
@@ -196,13 +204,20 @@ extension Parcel {
       return .compute(
         Compute(
           step: subject.step, epoch: epoch, stepInEpoch: stepInEpoch, lanes: subject.range,
-          clipsInStep: try fields.count()))
+          clipsInStep: try fields.count(), isAudited: subject.tag == 1))
     case .timing:
       let elapsed = try fields.duration()
       return .timing(
         Timing(
           step: subject.step, lanes: subject.range, elapsed: elapsed,
-          waited: try fields.duration()))
+          waited: try fields.duration(), hash: subject.tag))
+    case .notFinite:
+      guard subject.range.count == 1 else {
+        throw Defect(.payload, "\(subject.range.count) lanes for one")
+      }
+      return .notFinite(
+        NotFinite(
+          step: subject.step, lane: subject.range.lowerBound, what: try fields.text()))
     case .evaluate:
       return .evaluate(
         Evaluate(job: subject.tag, split: try fields.text(), clips: subject.range))

@@ -14,8 +14,9 @@ package final class WorkerEndpoint: Sendable {
   /// comes as the first message.
   ///
   /// - Parameter timeout: how long to try; the coordinator may start later than its workers
-  /// - Throws: `ClusterError.unavailable` for a malformed or unresolvable address, if nobody answers, or if
-  ///   the coordinator speaks another protocol version or takes no more peers
+  /// - Throws: `ClusterError.unavailable` for a malformed or unresolvable address, or if the coordinator
+  ///   speaks another protocol version or takes no more peers; `ClusterError.unanswered` if nobody answers,
+  ///   or the answer says that the hello did not arrive as it was sent
   package init(
     connectingTo address: String, over transport: any Transport = ZeroMQTransport(),
     hello: Hello, settings: EndpointSettings = EndpointSettings(),
@@ -54,8 +55,12 @@ package final class WorkerEndpoint: Sendable {
         case .disconnected: "somebody listens, but hung up; is it a coordinator of Tutti?"
         case let loss?: "\(loss)"
         }
-      throw ClusterError(
-        .unavailable, attempt: "join a coordinator", place: address, detail: detail)
+      let code: ClusterError.Code =
+        switch loss {
+        case .refused(.version, _), .refused(.full, _): .unavailable
+        default: .unanswered
+        }
+      throw ClusterError(code, attempt: "join a coordinator", place: address, detail: detail)
     }
   }
 

@@ -110,10 +110,7 @@ final class WorkerLoop {
 
   private func take(_ frame: RawSpan) {
     do throws(Defect) {
-      let received = try conversation.receive(frame)
-      let gaps = conversation.takeGaps()
-      if gaps > 0 { count(.gap, times: gaps) }
-      guard let parcel = received else { return reached() }
+      guard let parcel = try conversation.receive(frame) else { return reached() }
       guard parcel.subject.kind.comesFromCoordinator else {
         throw Defect(.direction, "\(parcel.subject.kind) sent to a worker")
       }
@@ -131,6 +128,7 @@ final class WorkerLoop {
       count(error.kind)
       // A coordinator of another version cannot be understood, and will not be.
       if error.kind == .version { lose(.refused(.version, error.detail)) }
+      if error.kind == .gap { lose(.incomplete) }
     }
   }
 
@@ -144,7 +142,5 @@ final class WorkerLoop {
     }
   }
 
-  private func count(_ kind: Defect.Kind, times: Int = 1) {
-    shared.update { $0.defects.count(kind, times: times) }
-  }
+  private func count(_ kind: Defect.Kind) { shared.update { $0.defects.count(kind) } }
 }

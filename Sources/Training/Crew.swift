@@ -17,6 +17,8 @@ package final class Crew {
     package var proof: UInt64?
     /// How long to wait for workers when none is left.
     package var patience = Duration.seconds(600)
+    /// Every so many steps a lane is computed twice, and compared; nil for never.
+    package var auditEvery: Int?
 
     package init(build: String, processor: String, proof: UInt64?) {
       self.build = build
@@ -44,6 +46,8 @@ package final class Crew {
   /// How many workers the first step waits for.
   private var wanted: Int?
   private var defectsSaid: Set<Defect.Kind> = []
+  /// Lanes that two workers have computed to the same bits.
+  private var audits = 0
   /// Of the last step; see `StepWork`.
   package private(set) var dataWaitShare: Double?
 
@@ -101,7 +105,8 @@ package final class Crew {
   /// - Throws: `TrainingError` if nobody is left to compute it
   package func sum(_ position: RunState.Position, clipsInStep: Int) throws -> [Float] {
     let step = StepWork(
-      position, clipsInStep: clipsInStep, takeReduction(), weightsHash: weightsHash)
+      position, clipsInStep: clipsInStep, takeReduction(), weightsHash: weightsHash,
+      audit: audit(at: position))
     try perform(step)
     reduction = step.reduction
     dataWaitShare = step.dataWaitShare
@@ -130,8 +135,20 @@ package final class Crew {
   /// Tells everybody that the run is over, and waits for nobody.
   package func dismiss() {
     for member in membership.members { try? endpoint.send(.bye, to: member.peer) }
+    if audits > 0 {
+      report(
+        CrewEvent(
+          .audit,
+          "\(audits) \(audits == 1 ? "lane was" : "lanes were") computed by two workers each, "
+            + "to the same bits", ["lanes": .integer(audits)]))
+    }
     let refused = endpoint.defects
     if refused.total > 0 { report(CrewEvent(.rejected, "messages refused: \(refused)")) }
+  }
+
+  private func audit(at position: RunState.Position) -> LaneAudit? {
+    guard let every = settings.auditEvery, (position.step + 1) % every == 0 else { return nil }
+    return LaneAudit(lane: (position.step + 1) / every % tree.laneCount)
   }
 
   /// The last step's, with its buffers, and held by nobody else, so that they are not copied.
@@ -161,6 +178,8 @@ package final class Crew {
   func send(_ message: Message, to peer: PeerID) throws { try endpoint.send(message, to: peer) }
 
   func sendWeights(to peer: PeerID) throws { try endpoint.send(.parameters(weights), to: peer) }
+
+  func countAudit() { audits += 1 }
 
   func report(_ event: CrewEvent) { announce(event) }
 

@@ -5,6 +5,7 @@ package struct CrewEvent: Sendable {
   package enum Kind: String, Sendable, CaseIterable {
     case join, spare, leave, death, restart, refusal, rejected
     case reassignment, duplicate, desynchronised, recovery, waiting
+    case notFinite, audit
   }
 
   package let kind: Kind

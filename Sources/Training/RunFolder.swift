@@ -53,18 +53,20 @@ package final class RunFolder {
   ///
   /// - Parameters:
   ///   - path: the run's folder; nil makes one in `runs`, named by date and time (UTC)
+  ///   - store: what it trains on, to be known from the first moment that the run can be resumed
   ///   - now: the time for that name
   /// - Throws: `RunError.exists` if there is a run or anything else at `path`, `RunError.inUse`,
   ///   `FileError`
   package static func create(
-    _ path: String?, configuration: Configuration, runs: String = "runs", now: Date = Date(),
-    fileSystem: FileSystem = .real
+    _ path: String?, configuration: Configuration, store: URL? = nil, runs: String = "runs",
+    now: Date = Date(), fileSystem: FileSystem = .real
   ) throws -> RunFolder {
-    if let path { return try create(path, configuration, fileSystem) }
+    if let path { return try create(path, configuration, store, fileSystem) }
     let name = runs + "/" + defaultName(at: now)
     for number in 1... {
       do {
-        return try create(name + (number == 1 ? "" : "-\(number)"), configuration, fileSystem)
+        return try create(
+          name + (number == 1 ? "" : "-\(number)"), configuration, store, fileSystem)
       } catch let error as RunError where [.exists, .inUse].contains(error.code) && number < 1_000 {
         continue
       }
@@ -73,13 +75,15 @@ package final class RunFolder {
   }
 
   private static func create(
-    _ path: String, _ configuration: Configuration, _ fileSystem: FileSystem
+    _ path: String, _ configuration: Configuration, _ store: URL?, _ fileSystem: FileSystem
   ) throws -> RunFolder {
     // Before anything is written there, and again under the lock.
     try refuseIfOccupied(path)
     try makeFolders(path + "/checkpoints")
     let run = try RunFolder(path: path, fileSystem: fileSystem)
     try refuseIfOccupied(path)
+    try store.map(run.remember(store:))
+    // Last: from here on it is a run.
     try run.write(configuration)
     return run
   }

@@ -21,6 +21,8 @@ package struct RunSession {
   package var patience = Duration.seconds(600)
   /// A worker that says nothing for this long is lost.
   package var silence = EndpointSettings().silence
+  /// Every so many steps a lane is computed by two workers, and compared; nil for never.
+  package var auditEvery: Int?
   /// Workers of this machine.
   package var local: LocalWorkers?
   /// How many of them run on this machine, and the threads of each.
@@ -95,7 +97,6 @@ package struct RunSession {
     for warning in store.warnings { progress.note("store: \(warning)") }
     let folder = try open(state, configuration, store, progress)
     let term = try folder.beginTerm()
-    try folder.remember(store: self.store)
     let report = RunReport(
       log: try folder.log(after: state.position.step), progress: progress)
 
@@ -115,6 +116,7 @@ package struct RunSession {
       build: Build.version, processor: Processor.description,
       proof: allowsMixedProcessors ? nil : LaneProbe.hash(network, pool: ThreadPool(threads: 1)))
     settings.patience = patience
+    settings.auditEvery = auditEvery
     let crew = Crew(
       endpoint, lanes: configuration.training.lanes, contributionCount: count,
       welcome: Welcome(configuration: configuration.yaml, storeFingerprint: store.fingerprint),
@@ -154,7 +156,7 @@ package struct RunSession {
     _ state: RunState, _ configuration: Configuration, _ store: Store, _ progress: ProgressDisplay
   ) throws -> RunFolder {
     guard resumes, let folder else {
-      return try RunFolder.create(folder, configuration: configuration)
+      return try RunFolder.create(folder, configuration: configuration, store: self.store)
     }
     let run = try RunFolder.resume(folder)
     let changes = configuration.differences(from: try run.configuration().resolved(for: store))
@@ -187,6 +189,7 @@ package struct RunSession {
     } else {
       progress.note("\(folder) has no checkpoint yet: it starts from the beginning")
     }
+    try run.remember(store: self.store)
     try run.write(configuration)
     return run
   }

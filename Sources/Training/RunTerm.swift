@@ -41,11 +41,19 @@ extension RunFolder {
     }
   }
 
-  /// The store of the run in `folder`, if it says and the store is still there.
-  package static func rememberedStore(of folder: String) -> URL? {
+  /// The store of the run in `folder`; nil if that is the embedded data set's, which is made again where
+  /// it is gone.
+  ///
+  /// - Throws: `TrainingError.badInput` if another is gone: what the user did not name would be no better
+  package static func rememberedStore(of folder: String) throws -> URL? {
     guard let path = try? String(contentsOfFile: storePath(folder), encoding: .utf8),
-      FileManager.default.fileExists(atPath: path)
+      !path.hasPrefix(EmbeddedDataset.cache.standardizedFileURL.path)
     else { return nil }
+    guard FileManager.default.fileExists(atPath: path) else {
+      throw TrainingError(
+        .badInput,
+        "\(folder) was trained on the store \(path), which is not there: give --data its new place")
+    }
     return URL(fileURLWithPath: path)
   }
 }

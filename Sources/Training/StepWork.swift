@@ -15,6 +15,10 @@ final class StepWork: CrewWork {
   private var hasOrphans = false
   private var isDuplicated: Set<Int> = []
   private var refreshed: Set<PeerID> = []
+  private var audit: LaneAudit?
+  /// When nobody waits for the audit any more.
+  private var auditEnd: ContinuousClock.Instant?
+  private var notFinite: Set<Int> = []
 
   private let clock = ContinuousClock()
   private let start: ContinuousClock.Instant
@@ -26,20 +30,25 @@ final class StepWork: CrewWork {
   /// A worker is late when it takes this many times what its lanes should take, and this much more.
   private static let patience = 2.0
   private static let leastDelay = Duration.milliseconds(100)
+  /// How long a sum that is whole waits for its audit.
+  private static let auditDelay = Duration.seconds(2)
 
-  /// - Parameter reduction: of the run; the step begins it anew
+  /// - Parameters:
+  ///   - reduction: of the run; the step begins it anew
+  ///   - audit: a lane that two workers are to compute
   init(
     _ position: RunState.Position, clipsInStep: Int, _ reduction: any CoordinatorReduction,
-    weightsHash: UInt64
+    weightsHash: UInt64, audit: LaneAudit? = nil
   ) {
     self.position = position
     self.clipsInStep = clipsInStep
     self.reduction = reduction
+    self.audit = audit
     start = clock.now
     self.reduction.begin(step: position.step, parametersHash: weightsHash)
   }
 
-  var isDone: Bool { reduction.sum != nil }
+  var isDone: Bool { reduction.sum != nil && audit == nil }
 
   /// The part of the workers' time that they stood waiting for clips to be read, 0 to 1: the sum of
   /// their waits over the sum of the times they took for their lanes. Nil if none said.
@@ -55,22 +64,49 @@ final class StepWork: CrewWork {
   // MARK: Handing out
 
   func handOut(to crew: Crew) throws {
+    deadline = nil
+    if hasBegun { try pursueAudit(crew) }
     if isDone || crew.ready.isEmpty { return }
     if !hasBegun {
       hasBegun = true
-      for member in crew.dealt() { try order(member.lanes, from: member.peer, of: crew) }
+      for member in crew.dealt() {
+        for lanes in audit?.cut(member.lanes) ?? [member.lanes] {
+          try order(lanes, from: member.peer, of: crew, isAudited: lanes == audit?.lanes)
+        }
+      }
+      try pursueAudit(crew)
     } else if hasOrphans {
       try adopt(crew)
     }
-    try duplicate(crew)
+    if reduction.sum == nil { try duplicate(crew) }
   }
 
-  private func order(_ lanes: Range<Int>, from peer: PeerID, of crew: Crew) throws {
+  private func order(
+    _ lanes: Range<Int>, from peer: PeerID, of crew: Crew, isAudited: Bool = false
+  ) throws {
     held[peer, default: []].formUnion(lanes)
+    if isAudited { audit?.ask(peer) }
     let order = Compute(
       step: position.step, epoch: position.epoch, stepInEpoch: position.stepInEpoch, lanes: lanes,
-      clipsInStep: clipsInStep)
+      clipsInStep: clipsInStep, isAudited: isAudited)
     try crew.send(.compute(order), to: peer)
+  }
+
+  /// Asks a second worker, or a third for a lost one; without one, or if it takes long, there is no
+  /// audit in this step.
+  private func pursueAudit(_ crew: Crew) throws {
+    guard let audit else { return }
+    if audit.needsAnother {
+      guard let other = crew.ready.first(where: { !audit.hasAsked($0.peer) }) else {
+        self.audit = nil
+        return
+      }
+      try order(audit.lanes, from: other.peer, of: crew, isAudited: true)
+    }
+    guard reduction.sum != nil else { return }
+    let end = auditEnd ?? clock.now + Self.auditDelay
+    auditEnd = end
+    if clock.now >= end { self.audit = nil } else { deadline = end }
   }
 
   /// Lanes that nobody holds go to all who are ready, those who hold the least first.
@@ -95,7 +131,6 @@ final class StepWork: CrewWork {
   }
 
   private func duplicate(_ crew: Crew) throws {
-    deadline = nil
     guard let typical = crew.medianSecondsPerLane,
       let idle = crew.ready.filter({ !isHeld(by: $0.peer) })
         .min(by: { $0.secondsPerLane ?? typical < $1.secondsPerLane ?? typical }),
@@ -134,13 +169,46 @@ final class StepWork: CrewWork {
   func take(_ message: Message, from peer: PeerID, of crew: Crew) throws {
     switch message {
     case .timing(let timing) where timing.step == position.step && !timing.lanes.isEmpty:
+      try compare(timing, from: peer, of: crew)
       elapsed += timing.elapsed
       waited += timing.waited
       crew.observe(
         peer, secondsPerLane: timing.elapsed / .seconds(1) / Double(timing.lanes.count))
     case .partial(let partial): try take(partial, from: peer, of: crew)
+    case .notFinite(let found) where found.step == position.step:
+      guard notFinite.insert(found.lane).inserted else { return }
+      crew.report(
+        CrewEvent(
+          .notFinite, "step \(position.step + 1): \(found.what.inOneLine)",
+          ["lane": .integer(found.lane), "worker": .text(crew.name(of: peer))]))
     default: break
     }
+  }
+
+  /// - Throws: `TrainingError.fault` if two workers have come to other bits for the same lane
+  private func compare(_ timing: Timing, from peer: PeerID, of crew: Crew) throws {
+    guard timing.lanes == audit?.lanes, timing.hash != 0,
+      audit?.take(timing.hash, from: peer, crew.name(of: peer)) == true,
+      let audit, audit.hasBoth
+    else { return }
+    self.audit = nil
+    let (first, second) = (audit.answers[0], audit.answers[1])
+    if first.hash == second.hash { return crew.countAudit() }
+    let sentence =
+      "workers \(first.worker) and \(second.worker) have computed different bits for lane "
+      + "\(audit.lane) of step \(position.step + 1)"
+    crew.report(
+      CrewEvent(
+        .audit, sentence,
+        [
+          "workers": .text("\(first.worker) \(second.worker)"), "lane": .integer(audit.lane),
+          "hashes": .text(
+            "\(String(first.hash, radix: 16)) \(String(second.hash, radix: 16))"),
+        ]))
+    throw TrainingError(
+      .fault,
+      "\(sentence): one of these machines errs (test its memory), or Tutti does; --resume goes on "
+        + "from before that step, without the one you do not trust")
   }
 
   private func take(_ partial: Partial, from peer: PeerID, of crew: Crew) throws {
@@ -170,6 +238,7 @@ final class StepWork: CrewWork {
   }
 
   func forget(_ peer: PeerID) {
+    audit?.forget(peer)
     let lanes = held.removeValue(forKey: peer) ?? []
     guard !lanes.isEmpty else { return }
     hasOrphans = true

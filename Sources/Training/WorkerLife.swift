@@ -43,43 +43,52 @@ package struct WorkerLife {
     over transport: any Transport = ZeroMQTransport(),
     interruptible: (@escaping @Sendable () -> Void) -> Void, isInterrupted: () -> Bool
   ) throws {
-    var pause = Duration.milliseconds(100)
-    var next = try WorkerEndpoint(
-      connectingTo: address, over: transport, hello: Self.hello(threads: threads), timeout: wait)
+    var pause = Duration.zero
     while true {
-      let endpoint = next
-      let started = ContinuousClock.now
+      let endpoint = try join(address, transport, pause, wait, isInterrupted)
+      let joined = ContinuousClock.now
       defer { endpoint.close() }
       interruptible { endpoint.interrupt() }
       do { return try serve(endpoint) } catch let loss as CoordinatorLost {
         guard returns else { throw TrainingError(.unavailable, "\(loss)") }
         announce("\(loss); looking for it again")
       }
-      endpoint.close()
       // Who was sent away at once comes back more slowly each time.
-      pause = .now - started > .seconds(10) ? .milliseconds(100) : min(pause * 2, .seconds(5))
-      next = try rejoin(address, transport, pause, until: .now + wait, isInterrupted)
+      pause =
+        .now - joined > .seconds(10)
+        ? .milliseconds(100) : min(max(pause * 2, .milliseconds(200)), .seconds(5))
     }
   }
 
-  /// In short attempts, so that an interruption is heard between them.
-  private func rejoin(
-    _ address: String, _ transport: any Transport, _ pause: Duration,
-    until deadline: ContinuousClock.Instant, _ isInterrupted: () -> Bool
+  /// Joins a coordinator, in short attempts: a hello may be lost on its way, and an interruption is
+  /// heard between them.
+  ///
+  /// - Parameters:
+  ///   - pause: before the first attempt
+  ///   - wait: how long to look for one
+  private func join(
+    _ address: String, _ transport: any Transport, _ pause: Duration, _ wait: Duration,
+    _ isInterrupted: () -> Bool
   ) throws -> WorkerEndpoint {
-    var pause = pause
+    let deadline = ContinuousClock.now + wait
+    var next = ContinuousClock.now + pause
     while true {
-      let resume = ContinuousClock.now + pause
-      while .now < resume {
+      while .now < next {
         if isInterrupted() { throw Self.interrupted }
         usleep(20_000)
       }
+      // Whoever hangs up at once is not asked again at once.
+      next = .now + .seconds(2)
       do {
         return try WorkerEndpoint(
           connectingTo: address, over: transport, hello: Self.hello(threads: threads),
-          timeout: .seconds(2))
-      } catch { if .now > deadline { throw error } }
-      pause = min(pause * 2, .seconds(5))
+          timeout: max(.milliseconds(1), min(.seconds(2), deadline - .now)))
+      } catch {
+        guard error.code == .unanswered else { throw error }
+        if .now >= deadline {
+          throw TrainingError(.unavailable, "\(error) (looked for one for \(wait))")
+        }
+      }
     }
   }
 
@@ -195,19 +204,19 @@ package struct WorkerLife {
       if let defect = try computer.defect(
         in: contribution, epoch: order.epoch, stepInEpoch: order.stepInEpoch, lane: lane)
       {
-        announce("step \(order.step + 1): \(defect)")
+        try orders.send(.notFinite(NotFinite(step: order.step, lane: lane, what: defect)))
       }
+      let values = Span(_unsafeElements: UnsafeBufferPointer(contribution.buffer))
       if lane == order.lanes.upperBound - 1 {
         // Before the last sum goes out, so that the coordinator has it when the step is complete.
         try orders.send(
           .timing(
             Timing(
               step: order.step, lanes: order.lanes, elapsed: clock.now - start,
-              waited: computer.waited - waitedBefore)))
+              waited: computer.waited - waitedBefore,
+              hash: order.isAudited ? contentHash(values) : 0)))
       }
-      try reduction.add(
-        Span(_unsafeElements: UnsafeBufferPointer(contribution.buffer)), lane: lane,
-        send: orders.send)
+      try reduction.add(values, lane: lane, send: orders.send)
     }
   }
 

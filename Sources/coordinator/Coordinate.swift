@@ -63,6 +63,11 @@ import Training
   var wait = 600
   @Option(help: "Seconds without a sign of life after which a worker is lost.")
   var silence = 2.5
+  @Option(
+    help: ArgumentHelp(
+      "Every N-th step two workers compute one of the lanes, and other bits end the run (default: never).",
+      valueName: "N"))
+  var audit: Int?
   @Flag(
     help: "Let workers connect from other machines without keys: whoever reaches the port may join."
   )
@@ -97,6 +102,12 @@ import Training
       throw ValidationError(
         "--restarts must not be negative, --wait must be positive, --silence from 1 to 3600")
     }
+    if let audit, audit < 1 || allowMixedCpus {
+      throw ValidationError(
+        audit < 1
+          ? "--audit must be positive, not \(audit)"
+          : "--audit compares bits, and --allow-mixed-cpus lets them differ: give one of them")
+    }
     if awaited > 0 && bind == nil {
       throw ValidationError("--await needs --bind, so that workers know where to connect")
     }
@@ -114,7 +125,7 @@ import Training
     let configuration = try Program.configuration(config, resume: resume, overrides)
     let store =
       try data.map { URL(fileURLWithPath: $0) }
-      ?? resume.flatMap(RunFolder.rememberedStore(of:)) ?? Program.embeddedStore()
+      ?? resume.flatMap { try RunFolder.rememberedStore(of: $0) } ?? Program.embeddedStore()
     var session = RunSession(
       configuration: configuration, store: store, workers: minWorkers ?? workers + awaited)
     session.folder = resume ?? folder
@@ -131,6 +142,7 @@ import Training
     session.interruption = { interruption.signalName }
     session.expectsOthers = bind != nil
     session.patience = .seconds(wait)
+    session.auditEvery = audit
     session.silence = .milliseconds(Int(silence * 1000))
     let local = LocalWorkers(restarts: restarts) { wake() }
     session.local = local

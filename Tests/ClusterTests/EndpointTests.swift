@@ -343,7 +343,7 @@ import Testing
       try WorkerEndpoint(
         connectingTo: free, over: transport, hello: someHello, timeout: .milliseconds(200))
     }
-    #expect(error?.code == .unavailable)
+    #expect(error?.code == .unanswered)
     #expect(error?.detail.contains("nobody answered") == true)
   }
 

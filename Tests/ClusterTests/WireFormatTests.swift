@@ -14,6 +14,11 @@ import Testing
     .partial(Partial(step: 9, node: 4..<8, values: [], parametersHash: 77)),
     .timing(
       Timing(step: 9, lanes: 3..<8, elapsed: .seconds(2), waited: .nanoseconds(1_234_567))),
+    .timing(Timing(step: 9, lanes: 3..<4, elapsed: .zero, waited: .zero, hash: .max)),
+    .compute(
+      Compute(
+        step: 0, epoch: 0, stepInEpoch: 0, lanes: 3..<4, clipsInStep: 1, isAudited: true)),
+    .notFinite(NotFinite(step: 9, lane: 7, what: "the gradient of a is nan")),
     .evaluate(Evaluate(job: 3, split: "validation", clips: 100..<11_774)),
     .scores(Scores(job: 3, clips: 0..<1, values: [0.5])),
     .heartbeat(Progress(step: 4, done: 1, total: 16)),

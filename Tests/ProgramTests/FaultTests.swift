@@ -1,4 +1,6 @@
+import Cluster
 import Foundation
+import Synchronization
 import Testing
 
 /// Workers die, hang, come, go and come back, and the run leaves the same bytes.
@@ -175,6 +177,35 @@ struct FaultTests {
       #expect(end.code == 0, "\(end.errors)")
       #expect(end.errors.contains("looking for it again"))
     }
+    try expectReference()
+  }
+
+  @Test("what a worker said to an earlier term of the coordinator is refused by the next")
+  func earlierTerm() throws {
+    let proxy = Proxy(to: address)
+    let old = Mutex<[UInt8]>([])
+    let keep: @Sendable ([UInt8]) -> Void = { frame in old.withLock { $0 = frame } }
+    let replay: @Sendable () -> [UInt8] = { old.withLock { $0 } }
+    proxy.arm(
+      Proxy.Strike(sender: .worker, kind: .partial, spared: 5, harm: .forge { keep($0) }))
+    try Program.start("worker", ["--connect", proxy.address] + worker.dropFirst(2)) { worker in
+      try proxy.serve {
+        try Program.start("coordinator", material.training(run, "--bind", address, "--await", "1"))
+        { coordinator in
+          try wait(forStep: 6, of: coordinator)
+          coordinator.signal(SIGKILL)
+          _ = try coordinator.wait()
+        }
+        proxy.arm(
+          Proxy.Strike(sender: .worker, kind: .partial, harm: .forge { $0 = replay() }))
+        let ending = try Program.run(
+          "coordinator", material.resuming(run, "--bind", address, "--await", "1"))
+        #expect(ending.code == 0, "\(ending.errors)")
+        #expect(ending.errors.contains("another term: term 1, this is 2"), "\(ending.errors)")
+        #expect(try worker.wait().code == 0)
+      }
+    }
+    #expect(proxy.struck.count == 2)
     try expectReference()
   }
 

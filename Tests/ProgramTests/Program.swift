@@ -32,7 +32,7 @@ final class Program {
   private let name: String
   private let folder: TemporaryFolder
   private let mark = "TUTTI_TEST=\(UUID().uuidString)"
-  private let processID: pid_t
+  let processID: pid_t
   private var status: Int32?
 
   private init(_ name: String, _ arguments: [String], _ environment: [String: String]) throws {
@@ -85,6 +85,11 @@ final class Program {
     let program = try Program(name, arguments, environment)
     defer { program.end() }
     return try body(program)
+  }
+
+  /// Starts a program that lives until its owner calls `end()`.
+  static func launch(_ name: String, _ arguments: [String]) throws -> Program {
+    try Program(name, arguments, [:])
   }
 
   /// Runs a program to its end.
@@ -174,7 +179,8 @@ final class Program {
       as: UTF8.self)
   }
 
-  private func end() {
+  /// Ends the process and those that it has started, as far as they live.
+  func end() {
     for process in family { kill(process, SIGKILL) }
     while !hasEnded { usleep(1_000) }
   }

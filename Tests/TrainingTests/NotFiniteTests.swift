@@ -61,6 +61,11 @@ import Training
     #expect(try run.log.count == position.step)
     let report = try #require(result.said.split(separator: "\n").first { $0.contains("in lane") })
     #expect(report.hasPrefix("step \(position.step + 1): ") && report.contains("clips train-013"))
+    // The coordinator's own log knows it, wherever the worker is.
+    let log = try String(contentsOfFile: run.folder + "/metrics.jsonl", encoding: .utf8)
+    let event = try #require(
+      log.split(separator: "\n").first { $0.contains(#""event":"notFinite""#) })
+    #expect(event.contains("clips train-013") && event.contains(#""lane":"#))
   }
 
   @Test("skip: the step is left out, and workers do not matter")

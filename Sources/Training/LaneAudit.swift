@@ -1,0 +1,48 @@
+import Cluster
+
+/// A lane that two workers compute in one step, to see whether they come to the same bits.
+///
+/// By the promise they do. A machine with bad memory, or a mistake of ours, would otherwise go unseen: its
+/// numbers look like numbers. Every N-th step audits one lane, another one each time.
+struct LaneAudit {
+  /// A worker's answer: the hash of the lane's contribution.
+  struct Answer: Equatable {
+    let worker: String
+    let hash: UInt64
+  }
+
+  let lane: Int
+  private var asked: Set<PeerID> = []
+  private var unanswered: Set<PeerID> = []
+  private(set) var answers: [Answer] = []
+
+  init(lane: Int) { self.lane = lane }
+
+  var lanes: Range<Int> { lane..<lane + 1 }
+
+  /// A worker's lanes, with the audited one apart.
+  func cut(_ range: Range<Int>) -> [Range<Int>] {
+    guard range.contains(lane) else { return [range] }
+    return [range.lowerBound..<lane, lanes, lane + 1..<range.upperBound].filter { !$0.isEmpty }
+  }
+
+  var hasBoth: Bool { answers.count == 2 }
+  /// Whether another worker has to be asked.
+  var needsAnother: Bool { answers.count + unanswered.count < 2 }
+
+  func hasAsked(_ peer: PeerID) -> Bool { asked.contains(peer) }
+
+  mutating func ask(_ peer: PeerID) {
+    asked.insert(peer)
+    unanswered.insert(peer)
+  }
+
+  /// - Returns: false if this worker owes no answer
+  mutating func take(_ hash: UInt64, from peer: PeerID, _ name: String) -> Bool {
+    guard unanswered.remove(peer) != nil else { return false }
+    answers.append(Answer(worker: name, hash: hash))
+    return true
+  }
+
+  mutating func forget(_ peer: PeerID) { unanswered.remove(peer) }
+}

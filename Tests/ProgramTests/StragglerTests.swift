@@ -1,0 +1,108 @@
+import Cluster
+import Foundation
+import Testing
+
+/// Workers that are late, slow, or compute with the wrong weights: the run leaves the same bytes.
+@Suite("Stragglers")
+struct StragglerTests {
+  let material: Material
+  let folder: TemporaryFolder
+  let run: String
+  let address = "tcp://127.0.0.1:\(RawConnection.freePort())"
+  let proxy: Proxy
+
+  init() throws {
+    material = try Material.get()
+    folder = try TemporaryFolder()
+    run = folder / "run"
+    proxy = Proxy(to: address)
+  }
+
+  private func worker(_ address: String) -> [String] {
+    ["--connect", address, "--data", material.store, "--threads", "1"]
+  }
+
+  /// Trains with two workers, one of them behind the proxy.
+  private func train(_ more: [String] = [], meanwhile: (Program) throws -> Void = { _ in }) throws {
+    let training = material.training(run, "--bind", address, "--await", "2") + more
+    try Program.start("coordinator", training) { coordinator in
+      try Program.start("worker", worker(proxy.address)) { worker in
+        try Program.start("worker", self.worker(address)) { _ in
+          try proxy.serve {
+            try meanwhile(worker)
+            let ending = try coordinator.wait()
+            #expect(ending.code == 0, "\(ending.errors)")
+          }
+        }
+      }
+    }
+    #expect(try Files.bytes(run + "/last.safetensors") == material.reference.lastBytes)
+    #expect(try metrics(run, "step").map { $0["step"] as? Int } == Array(1...Material.steps))
+  }
+
+  private func events(_ name: String) throws -> [[String: Any]] {
+    try metrics(run, "crew").filter { $0["event"] as? String == name }
+  }
+
+  @Test("lanes that are late are computed by an idle worker too, and the first answer counts")
+  func late() throws {
+    // What this worker says after its first steps does not arrive before the run is over.
+    proxy.arm(
+      Proxy.Strike(sender: .worker, kind: .partial, spared: 3, harm: .delay(.seconds(3600))))
+    try train(["--silence", "3600"])
+    #expect(proxy.struck.count == 1)
+    let duplicates = try events("duplicate")
+    #expect(duplicates.contains { $0["lanes"] as? Int ?? 0 > 0 })
+    #expect(duplicates.contains { $0["clips"] as? Int ?? 0 > 0 })
+    #expect(duplicates.allSatisfy { $0["worker"] as? String != $0["by"] as? String })
+    #expect(try events("death").isEmpty)
+  }
+
+  @Test("a worker that stands still most of the time leaves no trace in the result")
+  func slowedDown() throws {
+    try train(["--silence", "60"]) { worker in
+      for _ in 0..<20 where !worker.hasEnded {
+        worker.signal(SIGSTOP)
+        usleep(80_000)
+        worker.signal(SIGCONT)
+        usleep(20_000)
+      }
+    }
+  }
+
+  @Test("a worker that says that it takes ages for a lane gets few of them")
+  func slow() throws {
+    // The time that it took stands first in what it says; weeks are added.
+    proxy.arm(
+      Proxy.Strike(
+        sender: .worker, kind: .timing, isLasting: true,
+        harm: .forge(FrameHeader.forging { $0[6] |= 0x10 })))
+    try train()
+    // Half of the lanes of the first steps, before it is known; then none, but for a look now and then.
+    #expect(proxy.lanesOrdered < Material.steps)
+  }
+
+  @Test("a worker with other weights is found out, gets the right ones, and its answer is not used")
+  func otherWeights() throws {
+    proxy.arm(Proxy.Strike(sender: .coordinator, kind: .parameters, spared: 4, harm: .forge(spoil)))
+    try train()
+    let events = try events("desynchronised")
+    #expect(events.count == 1)
+    #expect(events.first?["step"] as? Int == 4)
+    #expect(try self.events("leave").isEmpty)
+  }
+
+  @Test("a worker that has other weights a second time in a step is dismissed")
+  func otherWeightsAgain() throws {
+    // The step's, and those that are sent again.
+    for spared in [4, 0] {
+      proxy.arm(
+        Proxy.Strike(sender: .coordinator, kind: .parameters, spared: spared, harm: .forge(spoil)))
+    }
+    try train()
+    let leave = try #require(try events("leave").first)
+    #expect((leave["text"] as? String ?? "").contains("with other weights than those sent to it"))
+  }
+
+  private let spoil = FrameHeader.forging { $0[100] ^= 1 }
+}
