@@ -12,19 +12,35 @@ struct Assembly {
   init(first header: FrameHeader) {
     first = header
     switch header.payloadKind {
-    case .bytes: bytes = [UInt8](repeating: 0, count: header.totalBytes)
+    case .bytes, .place: bytes = [UInt8](repeating: 0, count: header.totalBytes)
     case .floats:
-      floats = [Float](repeating: 0, count: header.totalBytes / MemoryLayout<Float>.size)
+      let count = header.totalBytes / MemoryLayout<Float>.size
+      // Nobody sees it before every element has come.
+      floats = [Float](unsafeUninitializedCapacity: count) { $1 = count }
     }
   }
 
   var isComplete: Bool { received == first.totalBytes }
 
-  var parcel: Parcel {
-    switch first.payloadKind {
-    case .bytes: Parcel(subject: first.subject, payload: .bytes(bytes))
-    case .floats: Parcel(subject: first.subject, payload: .floats(floats))
+  /// - Parameter memory: what the sender shares with this process
+  func parcel(with memory: SharedVectors?) throws(Defect) -> Parcel {
+    let payload: Parcel.Payload =
+      switch first.payloadKind {
+      case .bytes: .bytes(bytes)
+      case .floats: .floats(FloatVector(floats))
+      case .place: .floats(try vector(in: memory))
+      }
+    return Parcel(subject: first.subject, payload: payload)
+  }
+
+  private func vector(in memory: SharedVectors?) throws(Defect) -> FloatVector {
+    var fields = FieldReader(bytes)
+    let place = SharedVectors.Place(slot: try fields.count(), count: try fields.count())
+    try fields.finish()
+    guard let memory, memory.contains(place) else {
+      throw Defect(.payload, "\(first.subject.kind) in memory that is not shared")
     }
+    return FloatVector(VectorBuffer(place, in: memory))
   }
 
   /// - Returns: false if the chunk is not the next one of this message
@@ -39,7 +55,7 @@ struct Assembly {
         UnsafeMutableRawBufferPointer(rebasing: whole[target]).copyMemory(from: chunk)
       }
       switch first.payloadKind {
-      case .bytes: bytes.withUnsafeMutableBytes(copy)
+      case .bytes, .place: bytes.withUnsafeMutableBytes(copy)
       case .floats: floats.withUnsafeMutableBytes(copy)
       }
     }

@@ -8,6 +8,8 @@ package final class Conversation {
   /// Elements in the largest vector that this peer may send.
   var largestVector: Int
   private let chunkBytes: Int
+  /// What this peer writes and this process reads, if they share memory.
+  var memory: SharedVectors?
   /// The run and term that frames must belong to; nil until the coordinator's first frame tells.
   private(set) var session: Session?
 
@@ -55,7 +57,7 @@ package final class Conversation {
       // Whole in one frame: it may overtake the chunks of another.
       var whole = Assembly(first: header)
       _ = whole.append(chunk, header)
-      return whole.parcel
+      return try whole.parcel(with: memory)
     }
     if header.chunkOffset == 0 {
       if assembly != nil { gaps += 1 }
@@ -68,7 +70,7 @@ package final class Conversation {
     }
     guard let complete = assembly, complete.isComplete else { return nil }
     assembly = nil
-    return complete.parcel
+    return try complete.parcel(with: memory)
   }
 
   private func accept(_ header: FrameHeader) throws(Defect) {

@@ -35,7 +35,9 @@ package enum MessageKind: UInt8, Sendable, CaseIterable {
 package struct Parcel: Equatable, Sendable {
   package enum Payload: Equatable, Sendable {
     case bytes([UInt8])
-    case floats([Float])
+    case floats(FloatVector)
+    /// Floats that lie in memory which sender and receiver share.
+    case place(SharedVectors.Place)
   }
 
   /// Texts and numbers fit one frame.
@@ -53,6 +55,7 @@ package struct Parcel: Equatable, Sendable {
     switch payload {
     case .bytes: .bytes
     case .floats: .floats
+    case .place: .place
     }
   }
 
@@ -60,6 +63,7 @@ package struct Parcel: Equatable, Sendable {
     switch payload {
     case .bytes(let bytes): bytes.count
     case .floats(let values): values.count * MemoryLayout<Float>.size
+    case .place: 2 * MemoryLayout<Int64>.size
     }
   }
 
@@ -74,7 +78,13 @@ package struct Parcel: Equatable, Sendable {
     }
     switch payload {
     case .bytes(let bytes): return bytes.withUnsafeBytes(part)
-    case .floats(let values): return values.withUnsafeBytes(part)
+    case .floats(let values):
+      return values.withSpan { $0.withUnsafeBytes(part) }
+    case .place(let place):
+      var fields = FieldWriter()
+      fields.write(place.slot)
+      fields.write(place.count)
+      return fields.bytes.withUnsafeBytes(part)
     }
   }
 }
@@ -98,7 +108,7 @@ extension Parcel {
   package init(_ message: Message) {
     let subject: Subject
     var fields = FieldWriter()
-    var values: [Float]?
+    var values: FloatVector?
     switch message {
     case .hello(let hello):
       subject = Subject(kind: .hello)
@@ -157,6 +167,7 @@ extension Parcel {
   package func message() throws(Defect) -> Message {
     switch payload {
     case .floats(let values): return try message(with: values)
+    case .place: throw Defect(.payload, "\(subject.kind) in memory that is not shared")
     case .bytes(let bytes):
       var fields = FieldReader(bytes)
       let message = try message(from: &fields)
@@ -165,7 +176,7 @@ extension Parcel {
     }
   }
 
-  private func message(with values: [Float]) throws(Defect) -> Message {
+  private func message(with values: FloatVector) throws(Defect) -> Message {
     switch subject.kind {
     case .parameters: .parameters(Parameters(step: subject.step, values: values))
     case .partial:

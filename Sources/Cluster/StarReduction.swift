@@ -14,8 +14,8 @@ package enum StarReduction {
     private var parametersHash: UInt64 = 0
     private var unsent: [LaneTree.Node] = []
 
-    package init(tree: LaneTree, count: Int) {
-      sum = LaneSum(tree: tree, count: count)
+    package init(tree: LaneTree, count: Int, in memory: SharedVectors? = nil) {
+      sum = LaneSum(tree: tree, count: count, in: memory)
     }
 
     package mutating func begin(_ order: Compute, parametersHash: UInt64) {
@@ -63,7 +63,7 @@ package enum StarReduction {
     package mutating func accept(_ partial: Partial) -> PartialOutcome {
       guard partial.step == step else { return .otherStep }
       guard partial.parametersHash == parametersHash else { return .otherParameters }
-      return switch total.add(partial.values.span, at: partial.node) {
+      return switch total.add(partial.values, at: partial.node) {
       case .added: .added
       case .duplicate: .duplicate
       case .notANode, .wrongLength: .malformed
@@ -71,6 +71,6 @@ package enum StarReduction {
     }
 
     package var missing: [Range<Int>] { total.missing }
-    package var sum: [Float]? { total.total }
+    package var sum: FloatVector? { total.total }
   }
 }

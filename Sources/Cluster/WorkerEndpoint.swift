@@ -13,15 +13,19 @@ package final class WorkerEndpoint: Sendable {
   /// Says hello to a coordinator and returns when it shows a sign of life. Its `welcome` or `refuse`
   /// comes as the first message.
   ///
-  /// - Parameter timeout: how long to try; the coordinator may start later than its workers
+  /// - Parameters:
+  ///   - memory: shared with the coordinator, if it has started this worker
+  ///   - timeout: how long to try; the coordinator may start later than its workers
   /// - Throws: `ClusterError.unavailable` for a malformed or unresolvable address, if nobody answers, or if
   ///   the coordinator speaks another protocol version or takes no more peers
   package init(
     connectingTo address: String, over transport: any Transport = ZeroMQTransport(),
-    hello: Hello, settings: EndpointSettings = EndpointSettings(),
+    hello: Hello, settings: EndpointSettings = EndpointSettings(), memory: WorkerMemory? = nil,
     timeout: Duration = .seconds(10)
   ) throws(ClusterError) {
     settings.validate()
+    var hello = hello
+    hello.more[WorkerMemory.key] = memory?.partials.token
     let greeting = try Parcel(.hello(hello), within: 0, for: address)
     let deadline = ContinuousClock.now + timeout
     let inbox = Mailbox<WorkerEvent>(capacity: settings.backlogBytes)
@@ -33,7 +37,8 @@ package final class WorkerEndpoint: Sendable {
       try transport.connect(to: address)
     } run: { link in
       let loop = WorkerLoop(
-        link: link, settings: settings, inbox: inbox, orders: orders, shared: shared)
+        link: link, settings: settings, inbox: inbox, orders: orders, shared: shared, memory: memory
+      )
       loop.run()
     }
     self.address = address

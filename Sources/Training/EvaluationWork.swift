@@ -49,7 +49,8 @@ final class EvaluationWork: CrewWork {
     held[peer]?.remove(at: place)
     missing -= scores.clips.count
     logits.replaceSubrange(
-      (scores.clips.lowerBound * tags)..<(scores.clips.upperBound * tags), with: scores.values)
+      (scores.clips.lowerBound * tags)..<(scores.clips.upperBound * tags), with: scores.values.array
+    )
   }
 
   func forget(_ peer: PeerID) { waiting += (held.removeValue(forKey: peer) ?? []).reversed() }

@@ -10,6 +10,8 @@ package struct WorkerLife {
   /// Whether other workers share this machine's cores, so that waiting threads must not spin.
   package let sharesCores: Bool
   package let memory: MemoryBudget
+  /// What it shares with a coordinator that has started it.
+  package var shared: WorkerMemory?
   package let announce: (String) -> Void
 
   package init(
@@ -45,7 +47,8 @@ package struct WorkerLife {
   ) throws {
     var pause = Duration.milliseconds(100)
     var next = try WorkerEndpoint(
-      connectingTo: address, over: transport, hello: Self.hello(threads: threads), timeout: wait)
+      connectingTo: address, over: transport, hello: Self.hello(threads: threads),
+      memory: shared, timeout: wait)
     while true {
       let endpoint = next
       let started = ContinuousClock.now
@@ -141,7 +144,7 @@ package struct WorkerLife {
     try endpoint.expect(largestVector: count)
     try orders.send(.ready(proofHash: proof))
     var reduction = Topology.star.makeWorkerSide(
-      tree: LaneTree(lanes: configuration.training.lanes), count: count)
+      tree: LaneTree(lanes: configuration.training.lanes), count: count, in: shared?.partials)
     var hash: UInt64 = 0
     while true {
       switch try orders.next() {
@@ -152,8 +155,7 @@ package struct WorkerLife {
             "the coordinator sent \(parameters.values.count) weights for a network of "
               + "\(computer.network.weightCount)")
         }
-        computer.load(parameters.values)
-        hash = contentHash(parameters.values.span)
+        hash = parameters.values.withSpan(computer.load)
       case .compute(let order):
         try compute(order, computer, &reduction, orders, endpoint, hash)
       case .evaluate(let order):
@@ -163,7 +165,7 @@ package struct WorkerLife {
         else { throw Self.senseless("clips \(order.clips) of the split \(order.split)") }
         let logits = try computer.logits(split, order.clips)
         try orders.send(
-          .scores(Cluster.Scores(job: order.job, clips: order.clips, values: logits)))
+          .scores(Cluster.Scores(job: order.job, clips: order.clips, values: FloatVector(logits))))
       case .refuse(let reason): throw Self.refused(endpoint, reason)
       case .bye, .drain: return
       default: continue

@@ -7,7 +7,7 @@ extension Target {
     name: "frames", longest: 4096, words: [magic, magic + "\u{1}\0"],
     seeds: {
       let vector = (0..<300).map { Float($0) }
-      let parameters = Parcel(.parameters(Parameters(step: 1, values: vector)))
+      let parameters = Parcel(.parameters(Parameters(step: 1, values: FloatVector(vector))))
       let chunks = stride(from: 0, to: parameters.byteCount, by: 400).map { $0..<$0 + 400 }
       return [
         messages.enumerated().flatMap { frame(Parcel($1), sequence: UInt64($0 + 1)) },

@@ -29,11 +29,13 @@ import Testing
       case .bytes: .bytes(chunk)
       case .floats:
         .floats(
-          chunk.withUnsafeBytes { chunk in
-            (0..<chunk.count / 4).map {
-              chunk.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self)
-            }
-          })
+          FloatVector(
+            chunk.withUnsafeBytes { chunk in
+              (0..<chunk.count / 4).map {
+                chunk.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self)
+              }
+            }))
+      case .place: throw Defect(.payload, "a place")
       }
     return (header, try Parcel(subject: header.subject, payload: payload).message())
   }
