@@ -13,6 +13,9 @@ struct Assembly {
     first = header
     switch header.payloadKind {
     case .bytes, .place: bytes = [UInt8](repeating: 0, count: header.totalBytes)
+    case .narrow:
+      let count = header.totalBytes
+      bytes = [UInt8](unsafeUninitializedCapacity: count) { $1 = count }
     case .floats:
       let count = header.totalBytes / MemoryLayout<Float>.size
       // Nobody sees it before every element has come.
@@ -22,13 +25,17 @@ struct Assembly {
 
   var isComplete: Bool { received == first.totalBytes }
 
-  /// - Parameter memory: what the sender shares with this process
-  func parcel(with memory: SharedVectors?) throws(Defect) -> Parcel {
+  /// - Parameters:
+  ///   - memory: what the sender shares with this process
+  ///   - largestVector: elements that a vector may have
+  func parcel(with memory: SharedVectors?, largestVector: Int) throws(Defect) -> Parcel {
     let payload: Parcel.Payload =
       switch first.payloadKind {
       case .bytes: .bytes(bytes)
       case .floats: .floats(FloatVector(floats))
       case .place: .floats(try vector(in: memory))
+      case .narrow:
+        .floats(FloatVector(try NarrowVector(decoding: bytes, longest: largestVector).values))
       }
     return Parcel(subject: first.subject, payload: payload)
   }
@@ -55,7 +62,7 @@ struct Assembly {
         UnsafeMutableRawBufferPointer(rebasing: whole[target]).copyMemory(from: chunk)
       }
       switch first.payloadKind {
-      case .bytes, .place: bytes.withUnsafeMutableBytes(copy)
+      case .bytes, .place, .narrow: bytes.withUnsafeMutableBytes(copy)
       case .floats: floats.withUnsafeMutableBytes(copy)
       }
     }

@@ -45,9 +45,7 @@ package final class Conversation {
     lastHeard = .now
     try accept(header)
     let chunk = frame.extracting(droppingFirst: FrameHeader.byteCount)
-    let limit =
-      header.payloadKind == .floats
-      ? largestVector * MemoryLayout<Float>.size : Parcel.maximumText
+    let limit = Parcel.limit(header.payloadKind, largestVector: largestVector)
     guard header.totalBytes <= limit else {
       assembly = nil
       throw Defect(
@@ -57,7 +55,7 @@ package final class Conversation {
       // Whole in one frame: it may overtake the chunks of another.
       var whole = Assembly(first: header)
       _ = whole.append(chunk, header)
-      return try whole.parcel(with: memory)
+      return try whole.parcel(with: memory, largestVector: largestVector)
     }
     if header.chunkOffset == 0 {
       if assembly != nil { gaps += 1 }
@@ -70,7 +68,7 @@ package final class Conversation {
     }
     guard let complete = assembly, complete.isComplete else { return nil }
     assembly = nil
-    return try complete.parcel(with: memory)
+    return try complete.parcel(with: memory, largestVector: largestVector)
   }
 
   private func accept(_ header: FrameHeader) throws(Defect) {
@@ -122,7 +120,8 @@ package final class Conversation {
   func pump(into link: any Link, frames: Int = 4) -> Progress {
     for _ in 0..<frames {
       guard let parcel = waiting.first else { return .idle }
-      let most = parcel.payloadKind == .floats ? chunkBytes : FrameHeader.maximumPayload
+      let isVector = [.floats, .narrow].contains(parcel.payloadKind)
+      let most = isVector ? chunkBytes : FrameHeader.maximumPayload
       let count = min(most, parcel.byteCount - firstOffset)
       switch send(parcel, chunk: firstOffset..<firstOffset + count, into: link) {
       case .wouldBlock: return .blocked

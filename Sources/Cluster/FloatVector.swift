@@ -1,9 +1,10 @@
-/// A vector as messages carry it, which nobody changes any more: an array, or a buffer, perhaps in memory
-/// that another process has written.
+/// A vector as messages carry it, which nobody changes any more: an array, a buffer, perhaps in memory that
+/// another process has written, or one that was rounded and is to travel so.
 package struct FloatVector: Sendable, ExpressibleByArrayLiteral {
   private enum Home: Sendable {
     case array([Float])
     case buffer(VectorBuffer)
+    case narrow(NarrowVector)
   }
   private let home: Home
 
@@ -11,12 +12,15 @@ package struct FloatVector: Sendable, ExpressibleByArrayLiteral {
 
   package init(arrayLiteral values: Float...) { home = .array(values) }
 
+  package init(_ vector: NarrowVector) { home = .narrow(vector) }
+
   init(_ buffer: VectorBuffer) { home = .buffer(buffer) }
 
   package var count: Int {
     switch home {
     case .array(let values): values.count
     case .buffer(let buffer): buffer.elements.count
+    case .narrow(let vector): vector.count
     }
   }
 
@@ -26,6 +30,7 @@ package struct FloatVector: Sendable, ExpressibleByArrayLiteral {
     switch home {
     case .array(let values): try body(values.span)
     case .buffer(let buffer): try buffer.withSpan(body)
+    case .narrow(let vector): try body(vector.values.span)
     }
   }
 
@@ -34,7 +39,12 @@ package struct FloatVector: Sendable, ExpressibleByArrayLiteral {
     switch home {
     case .array(let values): values
     case .buffer(let buffer): Array(buffer.elements)
+    case .narrow(let vector): vector.values
     }
+  }
+
+  var narrow: NarrowVector? {
+    if case .narrow(let vector) = home { vector } else { nil }
   }
 
   /// Where it lies in `memory`, if it does.

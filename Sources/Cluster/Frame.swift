@@ -33,6 +33,8 @@ package struct FrameHeader: Equatable {
     case floats = 1
     /// Where floats lie in shared memory.
     case place = 2
+    /// Floats, the first of them in 16 bits: see `NarrowVector`.
+    case narrow = 3
   }
 
   /// Writes header and chunk into `frame`, which has room for just both.

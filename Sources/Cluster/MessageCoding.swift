@@ -54,7 +54,7 @@ package struct Parcel: Equatable, Sendable {
   package var payloadKind: FrameHeader.PayloadKind {
     switch payload {
     case .bytes: .bytes
-    case .floats: .floats
+    case .floats(let vector): vector.narrow == nil ? .floats : .narrow
     case .place: .place
     }
   }
@@ -62,7 +62,8 @@ package struct Parcel: Equatable, Sendable {
   package var byteCount: Int {
     switch payload {
     case .bytes(let bytes): bytes.count
-    case .floats(let values): values.count * MemoryLayout<Float>.size
+    case .floats(let values):
+      values.narrow?.bytes.count ?? values.count * MemoryLayout<Float>.size
     case .place: 2 * MemoryLayout<Int64>.size
     }
   }
@@ -79,6 +80,7 @@ package struct Parcel: Equatable, Sendable {
     switch payload {
     case .bytes(let bytes): return bytes.withUnsafeBytes(part)
     case .floats(let values):
+      if let narrow = values.narrow { return narrow.bytes.withUnsafeBytes(part) }
       return values.withSpan { $0.withUnsafeBytes(part) }
     case .place(let place):
       var fields = FieldWriter()
@@ -90,14 +92,21 @@ package struct Parcel: Equatable, Sendable {
 }
 
 extension Parcel {
+  /// Bytes that a payload may have where the largest vector has so many elements.
+  static func limit(_ kind: FrameHeader.PayloadKind, largestVector: Int) -> Int {
+    switch kind {
+    case .bytes, .place: maximumText
+    case .floats: largestVector * MemoryLayout<Float>.size
+    case .narrow: largestVector * MemoryLayout<Float>.size + NarrowVector.overhead
+    }
+  }
+
   /// The same for a message that may be too large to send.
   ///
   /// - Throws: `ClusterError.tooLarge` beyond the largest vector or 1 MiB of text
   init(_ message: Message, within largestVector: Int, for place: String) throws(ClusterError) {
     self.init(message)
-    let limit =
-      payloadKind == .floats
-      ? largestVector * MemoryLayout<Float>.size : Self.maximumText
+    let limit = Self.limit(payloadKind, largestVector: largestVector)
     guard byteCount <= limit else {
       throw ClusterError(
         .tooLarge, attempt: "send \(subject.kind)", place: place,

@@ -6,12 +6,13 @@ package enum Topology: String, Sendable, CaseIterable {
 
   /// - Parameters:
   ///   - count: elements in every vector
+  ///   - wire: how lanes are rounded before they are added
   ///   - memory: where sums are made, if the coordinator shares it
   package func makeWorkerSide(
-    tree: LaneTree, count: Int, in memory: SharedVectors? = nil
+    tree: LaneTree, count: Int, wire: WireFormat = .fp32, in memory: SharedVectors? = nil
   ) -> any WorkerReduction {
     switch self {
-    case .star: StarReduction.WorkerSide(tree: tree, count: count, in: memory)
+    case .star: StarReduction.WorkerSide(tree: tree, count: count, wire: wire, in: memory)
     }
   }
 

@@ -144,7 +144,10 @@ package struct WorkerLife {
     try endpoint.expect(largestVector: count)
     try orders.send(.ready(proofHash: proof))
     var reduction = Topology.star.makeWorkerSide(
-      tree: LaneTree(lanes: configuration.training.lanes), count: count, in: shared?.partials)
+      tree: LaneTree(lanes: configuration.training.lanes), count: count,
+      wire: WireFormat(
+        configuration.training.wire, narrowCount: computer.network.parameterCount),
+      in: shared?.partials)
     var hash: UInt64 = 0
     while true {
       switch try orders.next() {

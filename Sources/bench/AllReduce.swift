@@ -26,6 +26,8 @@ struct AllReduce: ParsableCommand {
   var parameters = VectorLength(count: 250_000)
   @Option(help: "Lanes, which the workers share.")
   var lanes = 16
+  @Option(help: "What lanes travel in: fp32, bf16 or fp16.")
+  var wire = WireType.fp32
   @Option(help: "Exchanges timed, after three that are not.")
   var steps = 20
   @Flag(
@@ -71,8 +73,8 @@ struct AllReduce: ParsableCommand {
 
   private func exchange() throws -> Exchange {
     let count = parameters.count
-    // Whole numbers, so that the sum over the lanes is exact.
-    let vector = (0..<count).map { Float($0 % 1000) }
+    // Whole numbers, and small, so that neither rounding nor the sum over the lanes changes them.
+    let vector = (0..<count).map { Float($0 % 256) }
     let meter = TrafficMeter()
     let memory = frames ? nil : try CoordinatorMemory(lanes: lanes, length: count)
     let endpoint = try CoordinatorEndpoint(
@@ -87,9 +89,10 @@ struct AllReduce: ParsableCommand {
     let meters = (0..<workers).map { _ in TrafficMeter() }
     let shared = try meters.map { _ in try memory.map(Self.memory) }
     let threads = zip(meters, shared).map { meter, memory in
-      let (address, lanes) = (endpoint.address, lanes)
+      let (address, lanes, wire) = (endpoint.address, lanes, wire)
       return WorkerThread {
-        try IdleWorker(vector: vector, lanes: lanes, memory: memory).serve(address, meter)
+        try IdleWorker(vector: vector, lanes: lanes, wire: wire, memory: memory).serve(
+          address, meter)
       }
     }
     defer {
@@ -148,7 +151,8 @@ struct AllReduce: ParsableCommand {
     if json {
       try printJSON([
         "frames": frames,
-        "topology": Self.topology.rawValue, "workers": workers, "lanes": lanes,
+        "topology": Self.topology.rawValue, "wire": wire.rawValue, "workers": workers,
+        "lanes": lanes,
         "parameters": parameters.count, "steps": steps, "vectorBytes": vectorBytes,
         "medianSeconds": exchange.median, "fastestSeconds": exchange.seconds[0],
         "coordinatorBytesSent": coordinator.sent,
@@ -204,11 +208,14 @@ struct VectorLength: ExpressibleByArgument, CustomStringConvertible {
   var description: String { "\(count)" }
 }
 
+extension WireType: ExpressibleByArgument {}
+
 /// A worker whose gradients are there already, the same for every lane. It does not say how long it
 /// took, so that lanes are not dealt anew and nobody is thought late.
 private struct IdleWorker {
   let vector: [Float]
   let lanes: Int
+  let wire: WireType
   let memory: WorkerMemory?
 
   func serve(_ address: String, _ meter: TrafficMeter) throws {
@@ -218,7 +225,8 @@ private struct IdleWorker {
       settings: EndpointSettings(largestVector: vector.count), memory: memory)
     defer { endpoint.close() }
     var reduction = Topology.star.makeWorkerSide(
-      tree: LaneTree(lanes: lanes), count: vector.count, in: memory?.partials)
+      tree: LaneTree(lanes: lanes), count: vector.count,
+      wire: WireFormat(wire, narrowCount: vector.count), in: memory?.partials)
     var weights = [Float](repeating: 0, count: vector.count)
     var hash: UInt64 = 0
     while true {

@@ -40,6 +40,10 @@ extension Target {
 
   private static let magic = "TUTI"
 
+  private static func narrow(_ type: WireType) -> FloatVector {
+    FloatVector(NarrowVector([1, -0.0, .infinity].span, as: WireFormat(type, narrowCount: 2)))
+  }
+
   private static let messages: [Message] = [
     .hello(
       Hello(
@@ -50,6 +54,8 @@ extension Target {
     .parameters(Parameters(step: 12, values: [1, -0.0, .infinity])),
     .compute(Compute(step: 9, epoch: 1, stepInEpoch: 2, lanes: 3..<8, clipsInStep: 128)),
     .partial(Partial(step: 9, node: 4..<8, values: [], parametersHash: 77)),
+    .partial(Partial(step: 9, node: 4..<5, values: narrow(.bf16), parametersHash: 77)),
+    .partial(Partial(step: 9, node: 4..<5, values: narrow(.fp16), parametersHash: 77)),
     .evaluate(Evaluate(job: 3, split: "validation", clips: 100..<11_774)),
     .timing(Timing(step: 9, lanes: 0..<2, elapsed: .milliseconds(7), waited: .zero)),
     .scores(Scores(job: 3, clips: 0..<1, values: [0.5])),

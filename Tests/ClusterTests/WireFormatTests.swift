@@ -35,7 +35,7 @@ import Testing
                 chunk.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self)
               }
             }))
-      case .place: throw Defect(.payload, "a place")
+      case .place, .narrow: throw Defect(.payload, "not as an array")
       }
     return (header, try Parcel(subject: header.subject, payload: payload).message())
   }
