@@ -78,7 +78,7 @@ package final class SharedVectors: @unchecked Sendable {
     close(descriptor)
   }
 
-  /// Bytes that this process has written.
+  /// Bytes of the vectors that this process has put here.
   package var bytesWritten: Int { written.load(ordering: .relaxed) }
 
   /// The values at a place that `contains` has let pass.
@@ -104,12 +104,10 @@ package final class SharedVectors: @unchecked Sendable {
     case .partial: slot = parcel.subject.range.lowerBound
     default: return nil
     }
-    if let place = vector.place(in: self) {
-      return Parcel(subject: parcel.subject, payload: .place(place))
-    }
-    let place = Place(slot: slot, count: vector.count)
+    let made = vector.place(in: self)
+    let place = made ?? Place(slot: slot, count: vector.count)
     guard contains(place) else { return nil }
-    vector.withSpan(VectorBuffer(place, in: self).copy)
+    if made == nil { vector.withSpan(VectorBuffer(place, in: self).copy) }
     written.add(vector.count * MemoryLayout<Float>.stride, ordering: .relaxed)
     return Parcel(subject: parcel.subject, payload: .place(place))
   }
