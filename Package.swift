@@ -47,6 +47,7 @@ let package = Package(
     .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
     .target(name: "CVector"),
     .target(name: "CCrash", path: "Tests/CCrash"),
+    .target(name: "CMemory"),
 
     // The modules; each may import only what its line names
     .target(name: "Tensors", dependencies: ["COpenBLAS"]),
@@ -59,7 +60,7 @@ let package = Package(
     .target(name: "Models", dependencies: ["Layers", "Kernels"]),
     .target(name: "Audio", dependencies: ["CSndfile", "CFFTW", "CSoxr"]),
     .target(name: "Dataset", dependencies: ["CXXHash", "CSodium"]),
-    .target(name: "Cluster", dependencies: ["CZeroMQ", "CXXHash"]),
+    .target(name: "Cluster", dependencies: ["CZeroMQ", "CXXHash", "CMemory"]),
     .target(name: "Synthesis", dependencies: ["Audio"]),
     .target(
       name: "Training",

@@ -12,19 +12,42 @@ struct Assembly {
   init(first header: FrameHeader) {
     first = header
     switch header.payloadKind {
-    case .bytes: bytes = [UInt8](repeating: 0, count: header.totalBytes)
+    case .bytes, .place: bytes = [UInt8](repeating: 0, count: header.totalBytes)
+    case .narrow:
+      let count = header.totalBytes
+      bytes = [UInt8](unsafeUninitializedCapacity: count) { $1 = count }
     case .floats:
-      floats = [Float](repeating: 0, count: header.totalBytes / MemoryLayout<Float>.size)
+      let count = header.totalBytes / MemoryLayout<Float>.size
+      // Nobody sees it before every element has come.
+      floats = [Float](unsafeUninitializedCapacity: count) { $1 = count }
     }
   }
 
   var isComplete: Bool { received == first.totalBytes }
 
-  var parcel: Parcel {
-    switch first.payloadKind {
-    case .bytes: Parcel(subject: first.subject, payload: .bytes(bytes))
-    case .floats: Parcel(subject: first.subject, payload: .floats(floats))
+  /// - Parameters:
+  ///   - memory: what the sender shares with this process
+  ///   - largestVector: elements that a vector may have
+  func parcel(with memory: SharedVectors?, largestVector: Int) throws(Defect) -> Parcel {
+    let payload: Parcel.Payload =
+      switch first.payloadKind {
+      case .bytes: .bytes(bytes)
+      case .floats: .floats(FloatVector(floats))
+      case .place: .floats(try vector(in: memory))
+      case .narrow:
+        .floats(FloatVector(try NarrowVector(decoding: bytes, longest: largestVector).values))
+      }
+    return Parcel(subject: first.subject, payload: payload)
+  }
+
+  private func vector(in memory: SharedVectors?) throws(Defect) -> FloatVector {
+    var fields = FieldReader(bytes)
+    let place = SharedVectors.Place(slot: try fields.count(), count: try fields.count())
+    try fields.finish()
+    guard let memory, memory.contains(place) else {
+      throw Defect(.payload, "\(first.subject.kind) in memory that is not shared")
     }
+    return FloatVector(VectorBuffer(place, in: memory))
   }
 
   /// - Returns: false if the chunk is not the next one of this message
@@ -39,7 +62,7 @@ struct Assembly {
         UnsafeMutableRawBufferPointer(rebasing: whole[target]).copyMemory(from: chunk)
       }
       switch first.payloadKind {
-      case .bytes: bytes.withUnsafeMutableBytes(copy)
+      case .bytes, .place, .narrow: bytes.withUnsafeMutableBytes(copy)
       case .floats: floats.withUnsafeMutableBytes(copy)
       }
     }

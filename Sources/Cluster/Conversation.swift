@@ -8,6 +8,8 @@ package final class Conversation {
   /// Elements in the largest vector that this peer may send.
   var largestVector: Int
   private let chunkBytes: Int
+  /// What this peer writes and this process reads, if they share memory.
+  var memory: SharedVectors?
   /// The run and term that frames must belong to; nil until the coordinator's first frame tells.
   private(set) var session: Session?
 
@@ -40,9 +42,7 @@ package final class Conversation {
     lastHeard = .now
     try accept(header)
     let chunk = frame.extracting(droppingFirst: FrameHeader.byteCount)
-    let limit =
-      header.payloadKind == .floats
-      ? largestVector * MemoryLayout<Float>.size : Parcel.maximumText
+    let limit = Parcel.limit(header.payloadKind, largestVector: largestVector)
     guard header.totalBytes <= limit else {
       assembly = nil
       throw Defect(
@@ -52,7 +52,7 @@ package final class Conversation {
       // Whole in one frame: it may overtake the chunks of another.
       var whole = Assembly(first: header)
       _ = whole.append(chunk, header)
-      return whole.parcel
+      return try whole.parcel(with: memory, largestVector: largestVector)
     }
     if header.chunkOffset == 0 && assembly == nil { assembly = Assembly(first: header) }
     guard assembly?.append(chunk, header) == true else {
@@ -62,7 +62,7 @@ package final class Conversation {
     }
     guard let complete = assembly, complete.isComplete else { return nil }
     assembly = nil
-    return complete.parcel
+    return try complete.parcel(with: memory, largestVector: largestVector)
   }
 
   private func accept(_ header: FrameHeader) throws(Defect) {
@@ -116,7 +116,8 @@ package final class Conversation {
   func pump(into link: any Link, frames: Int = 4) -> Progress {
     for _ in 0..<frames {
       guard let parcel = waiting.first else { return .idle }
-      let most = parcel.payloadKind == .floats ? chunkBytes : FrameHeader.maximumPayload
+      let isVector = [.floats, .narrow].contains(parcel.payloadKind)
+      let most = isVector ? chunkBytes : FrameHeader.maximumPayload
       let count = min(most, parcel.byteCount - firstOffset)
       switch send(parcel, chunk: firstOffset..<firstOffset + count, into: link) {
       case .wouldBlock: return .blocked

@@ -24,10 +24,11 @@ package final class CoordinatorEndpoint: Sendable {
 
   /// Listens for workers.
   ///
+  /// - Parameter memory: shared with some of them, who are told where vectors lie instead of getting them
   /// - Throws: `ClusterError.unavailable` if the address is malformed, in use or not this machine's
   package init(
     listeningAt address: String, over transport: any Transport = ZeroMQTransport(), run: RunID,
-    term: UInt32, settings: EndpointSettings
+    term: UInt32, settings: EndpointSettings, memory: CoordinatorMemory? = nil
   ) throws(ClusterError) {
     settings.validate()
     let inbox = Mailbox<CoordinatorEvent>(capacity: settings.backlogBytes)
@@ -39,8 +40,7 @@ package final class CoordinatorEndpoint: Sendable {
     } run: { link in
       let loop = CoordinatorLoop(
         link: link, session: Session(run: run, term: term), settings: settings, inbox: inbox,
-        orders: orders,
-        shared: shared)
+        orders: orders, shared: shared, memory: memory)
       loop.run()
     }
     self.settings = settings

@@ -27,6 +27,7 @@ final class CoordinatorLoop {
   private let inbox: Mailbox<CoordinatorEvent>
   private let orders: Mailbox<Order>
   private let shared: Guarded<Shared>
+  private let memory: CoordinatorMemory?
 
   private var conversations: [PeerID: Conversation] = [:]
   private var leaving: Set<PeerID> = []
@@ -34,7 +35,8 @@ final class CoordinatorLoop {
 
   init(
     link: any Link, session: Session, settings: EndpointSettings,
-    inbox: Mailbox<CoordinatorEvent>, orders: Mailbox<Order>, shared: Guarded<Shared>
+    inbox: Mailbox<CoordinatorEvent>, orders: Mailbox<Order>, shared: Guarded<Shared>,
+    memory: CoordinatorMemory?
   ) {
     self.link = link
     self.session = session
@@ -42,6 +44,7 @@ final class CoordinatorLoop {
     self.inbox = inbox
     self.orders = orders
     self.shared = shared
+    self.memory = memory
   }
 
   func run() {
@@ -76,9 +79,11 @@ final class CoordinatorLoop {
   private func follow(_ order: Order) {
     switch order {
     case .send(let parcel, let peers):
+      let sharing = peers.contains { conversations[$0]?.memory != nil }
+      let placed = sharing ? memory?.parameters.place(parcel) : nil
       for peer in peers where !leaving.contains(peer) {
         guard let conversation = conversations[peer] else { continue }  // lost; the event tells
-        conversation.enqueue(parcel)
+        conversation.enqueue(conversation.memory == nil ? parcel : placed ?? parcel)
         if conversation.waitingBytes > settings.backlogBytes { lose(peer, .backlogged) }
       }
     case .remove(let peer):
@@ -144,6 +149,7 @@ final class CoordinatorLoop {
     guard let parcel = try conversation.receive(frame),
       case .hello(let hello) = try parcel.message()
     else { return }
+    conversation.memory = memory?.take(hello.more[WorkerMemory.key])
     conversations[peer] = conversation
     inbox.post(.joined(peer, hello), weight: parcel.weight)
     // At once, so that the worker knows that somebody is there.

@@ -14,7 +14,7 @@
 package struct FrameHeader: Equatable {
   package static let byteCount = 88
   package static let maximumPayload = 1 << 20
-  package static let protocolVersion: UInt16 = 2
+  package static let protocolVersion: UInt16 = 3
   private static let magic: UInt32 = 0x4954_5554  // "TUTI" as it lies in memory
   private static let checksumOffset = 80
 
@@ -31,6 +31,10 @@ package struct FrameHeader: Equatable {
   package enum PayloadKind: UInt8, Sendable {
     case bytes = 0
     case floats = 1
+    /// Where floats lie in shared memory.
+    case place = 2
+    /// Floats, the first of them in 16 bits: see `NarrowVector`.
+    case narrow = 3
   }
 
   /// Writes header and chunk into `frame`, which has room for just both.
@@ -106,7 +110,7 @@ package struct FrameHeader: Equatable {
     guard let total = Int(exactly: load(64) as UInt64),
       let offset = Int(exactly: load(72) as UInt64),
       offset <= total, chunkBytes <= total - offset, chunkBytes > 0 || total == 0,
-      payloadKind == .bytes || total % 4 == 0 && offset % 4 == 0
+      payloadKind != .floats || total % 4 == 0 && offset % 4 == 0
     else {
       throw Defect(
         .header, "\(chunkBytes) bytes at \(load(72) as UInt64) of \(load(64) as UInt64)")

@@ -75,9 +75,9 @@ package struct Welcome: Equatable, Sendable {
 /// The parameters before `step`.
 package struct Parameters: Equatable, Sendable {
   package var step: Int
-  package var values: [Float]
+  package var values: FloatVector
 
-  package init(step: Int, values: [Float]) {
+  package init(step: Int, values: FloatVector) {
     self.step = step
     self.values = values
   }
@@ -112,11 +112,11 @@ package struct Compute: Equatable, Sendable {
 package struct Partial: Equatable, Sendable {
   package var step: Int
   package var node: Range<Int>
-  package var values: [Float]
+  package var values: FloatVector
   /// Content hash of the parameters that the vectors were computed with.
   package var parametersHash: UInt64
 
-  package init(step: Int, node: Range<Int>, values: [Float], parametersHash: UInt64) {
+  package init(step: Int, node: Range<Int>, values: FloatVector, parametersHash: UInt64) {
     self.step = step
     self.node = node
     self.values = values
@@ -178,9 +178,9 @@ package struct Evaluate: Equatable, Sendable {
 package struct Scores: Equatable, Sendable {
   package var job: UInt64
   package var clips: Range<Int>
-  package var values: [Float]
+  package var values: FloatVector
 
-  package init(job: UInt64, clips: Range<Int>, values: [Float]) {
+  package init(job: UInt64, clips: Range<Int>, values: FloatVector) {
     self.job = job
     self.clips = clips
     self.values = values

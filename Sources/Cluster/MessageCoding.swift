@@ -37,7 +37,9 @@ package enum MessageKind: UInt8, Sendable, CaseIterable {
 package struct Parcel: Equatable, Sendable {
   package enum Payload: Equatable, Sendable {
     case bytes([UInt8])
-    case floats([Float])
+    case floats(FloatVector)
+    /// Floats that lie in memory which sender and receiver share.
+    case place(SharedVectors.Place)
   }
 
   /// Texts and numbers fit one frame.
@@ -54,14 +56,17 @@ package struct Parcel: Equatable, Sendable {
   package var payloadKind: FrameHeader.PayloadKind {
     switch payload {
     case .bytes: .bytes
-    case .floats: .floats
+    case .floats(let vector): vector.narrow == nil ? .floats : .narrow
+    case .place: .place
     }
   }
 
   package var byteCount: Int {
     switch payload {
     case .bytes(let bytes): bytes.count
-    case .floats(let values): values.count * MemoryLayout<Float>.size
+    case .floats(let values):
+      values.narrow?.bytes.count ?? values.count * MemoryLayout<Float>.size
+    case .place: 2 * MemoryLayout<Int64>.size
     }
   }
 
@@ -76,20 +81,34 @@ package struct Parcel: Equatable, Sendable {
     }
     switch payload {
     case .bytes(let bytes): return bytes.withUnsafeBytes(part)
-    case .floats(let values): return values.withUnsafeBytes(part)
+    case .floats(let values):
+      if let narrow = values.narrow { return narrow.bytes.withUnsafeBytes(part) }
+      return values.withSpan { $0.withUnsafeBytes(part) }
+    case .place(let place):
+      var fields = FieldWriter()
+      fields.write(place.slot)
+      fields.write(place.count)
+      return fields.bytes.withUnsafeBytes(part)
     }
   }
 }
 
 extension Parcel {
+  /// Bytes that a payload may have where the largest vector has so many elements.
+  static func limit(_ kind: FrameHeader.PayloadKind, largestVector: Int) -> Int {
+    switch kind {
+    case .bytes, .place: maximumText
+    case .floats: largestVector * MemoryLayout<Float>.size
+    case .narrow: largestVector * MemoryLayout<Float>.size + NarrowVector.overhead
+    }
+  }
+
   /// The same for a message that may be too large to send.
   ///
   /// - Throws: `ClusterError.tooLarge` beyond the largest vector or 1 MiB of text
   init(_ message: Message, within largestVector: Int, for place: String) throws(ClusterError) {
     self.init(message)
-    let limit =
-      payloadKind == .floats
-      ? largestVector * MemoryLayout<Float>.size : Self.maximumText
+    let limit = Self.limit(payloadKind, largestVector: largestVector)
     guard byteCount <= limit else {
       throw ClusterError(
         .tooLarge, attempt: "send \(subject.kind)", place: place,
@@ -100,7 +119,7 @@ extension Parcel {
   package init(_ message: Message) {
     let subject: Subject
     var fields = FieldWriter()
-    var values: [Float]?
+    var values: FloatVector?
     switch message {
     case .hello(let hello):
       subject = Subject(kind: .hello)
@@ -165,6 +184,7 @@ extension Parcel {
   package func message() throws(Defect) -> Message {
     switch payload {
     case .floats(let values): return try message(with: values)
+    case .place: throw Defect(.payload, "\(subject.kind) in memory that is not shared")
     case .bytes(let bytes):
       var fields = FieldReader(bytes)
       let message = try message(from: &fields)
@@ -173,7 +193,7 @@ extension Parcel {
     }
   }
 
-  private func message(with values: [Float]) throws(Defect) -> Message {
+  private func message(with values: FloatVector) throws(Defect) -> Message {
     switch subject.kind {
     case .parameters: .parameters(Parameters(step: subject.step, values: values))
     case .partial:

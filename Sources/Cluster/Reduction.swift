@@ -4,10 +4,15 @@ package enum Topology: String, Sendable, CaseIterable {
   /// Workers send what they could add; the coordinator finishes the sum.
   case star
 
-  /// - Parameter count: elements in every vector
-  package func makeWorkerSide(tree: LaneTree, count: Int) -> any WorkerReduction {
+  /// - Parameters:
+  ///   - count: elements in every vector
+  ///   - wire: how lanes are rounded before they are added
+  ///   - memory: where sums are made, if the coordinator shares it
+  package func makeWorkerSide(
+    tree: LaneTree, count: Int, wire: WireFormat = .fp32, in memory: SharedVectors? = nil
+  ) -> any WorkerReduction {
     switch self {
-    case .star: StarReduction.WorkerSide(tree: tree, count: count)
+    case .star: StarReduction.WorkerSide(tree: tree, count: count, wire: wire, in: memory)
     }
   }
 
@@ -44,7 +49,7 @@ package protocol CoordinatorReduction {
   var missing: [Range<Int>] { get }
 
   /// The sum over all lanes, once none is missing.
-  var sum: [Float]? { get }
+  var sum: FloatVector? { get }
 }
 
 /// What became of a partial sum.

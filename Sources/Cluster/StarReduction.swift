@@ -5,6 +5,8 @@
 ///    more than about 2·log2(L).
 /// 2. The coordinator adds what arrives along the same tree, siblings as soon as both are there, left + right.
 ///
+/// A lane that is no part of a larger sum of its worker's travels in the wire type; sums travel in 32 bits.
+///
 /// Bytes per step, with vectors of M bytes and W workers that hold whole subtrees: M from each worker, W·M into
 /// the coordinator. Good for few workers or small models.
 package enum StarReduction {
@@ -13,9 +15,15 @@ package enum StarReduction {
     private var order: Compute?
     private var parametersHash: UInt64 = 0
     private var unsent: [LaneTree.Node] = []
+    private let wire: WireFormat
+    private let sharesMemory: Bool
 
-    package init(tree: LaneTree, count: Int) {
-      sum = LaneSum(tree: tree, count: count)
+    package init(
+      tree: LaneTree, count: Int, wire: WireFormat = .fp32, in memory: SharedVectors? = nil
+    ) {
+      self.wire = wire
+      sharesMemory = memory != nil
+      sum = LaneSum(tree: tree, count: count, in: memory)
     }
 
     package mutating func begin(_ order: Compute, parametersHash: UInt64) {
@@ -31,17 +39,34 @@ package enum StarReduction {
       guard let order, order.lanes.contains(lane) else {
         preconditionFailure("lane \(lane) is not among \(order?.lanes ?? 0..<0)")
       }
-      let outcome = sum.add(values, at: lane..<lane + 1)
+      let node = lane..<lane + 1
       precondition(
-        outcome == .added, "lane \(lane), \(values.count) of \(sum.count) elements: \(outcome)")
-      for partial in sum.partials where unsent.contains(partial.node) {
-        try send(
-          .partial(
-            Partial(
-              step: order.step, node: partial.node, values: partial.values,
-              parametersHash: parametersHash)))
-        unsent.removeAll { $0 == partial.node }
+        values.count == sum.count, "lane \(lane) has \(values.count) of \(sum.count) elements")
+      let outcome: LaneSum.Outcome
+      if wire.type == .fp32 {
+        outcome = sum.add(values, at: node)
+      } else {
+        let rounded = NarrowVector(values, as: wire)
+        if unsent.contains(node) && !sharesMemory {
+          return try self.send(FloatVector(rounded), of: node, order, send)
+        }
+        outcome = sum.add(rounded.values.span, at: node)
       }
+      precondition(outcome == .added, "lane \(lane) of \(order.lanes): \(outcome)")
+      for partial in sum.partials where unsent.contains(partial.node) {
+        try self.send(partial.values, of: partial.node, order, send)
+      }
+    }
+
+    private mutating func send(
+      _ values: FloatVector, of node: LaneTree.Node, _ order: Compute,
+      _ send: (Message) throws(ClusterError) -> Void
+    ) throws(ClusterError) {
+      unsent.removeAll { $0 == node }
+      try send(
+        .partial(
+          Partial(
+            step: order.step, node: node, values: values, parametersHash: parametersHash)))
     }
   }
 
@@ -63,7 +88,7 @@ package enum StarReduction {
     package mutating func accept(_ partial: Partial) -> PartialOutcome {
       guard partial.step == step else { return .otherStep }
       guard partial.parametersHash == parametersHash else { return .otherParameters }
-      return switch total.add(partial.values.span, at: partial.node) {
+      return switch total.add(partial.values, at: partial.node) {
       case .added: .added
       case .duplicate: .duplicate
       case .notANode, .wrongLength: .malformed
@@ -71,6 +96,6 @@ package enum StarReduction {
     }
 
     package var missing: [Range<Int>] { total.missing }
-    package var sum: [Float]? { total.total }
+    package var sum: FloatVector? { total.total }
   }
 }

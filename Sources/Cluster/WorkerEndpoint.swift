@@ -13,16 +13,20 @@ package final class WorkerEndpoint: Sendable {
   /// Says hello to a coordinator and returns when it shows a sign of life. Its `welcome` or `refuse`
   /// comes as the first message.
   ///
-  /// - Parameter timeout: how long to try; the coordinator may start later than its workers
+  /// - Parameters:
+  ///   - memory: shared with the coordinator, if it has started this worker
+  ///   - timeout: how long to try; the coordinator may start later than its workers
   /// - Throws: `ClusterError.unavailable` for a malformed or unresolvable address, or if the coordinator
   ///   speaks another protocol version or takes no more peers; `ClusterError.unanswered` if nobody answers,
   ///   or the answer says that the hello did not arrive as it was sent
   package init(
     connectingTo address: String, over transport: any Transport = ZeroMQTransport(),
-    hello: Hello, settings: EndpointSettings = EndpointSettings(),
+    hello: Hello, settings: EndpointSettings = EndpointSettings(), memory: WorkerMemory? = nil,
     timeout: Duration = .seconds(10)
   ) throws(ClusterError) {
     settings.validate()
+    var hello = hello
+    hello.more[WorkerMemory.key] = memory?.partials.token
     let greeting = try Parcel(.hello(hello), within: 0, for: address)
     let deadline = ContinuousClock.now + timeout
     let inbox = Mailbox<WorkerEvent>(capacity: settings.backlogBytes)
@@ -34,7 +38,8 @@ package final class WorkerEndpoint: Sendable {
       try transport.connect(to: address)
     } run: { link in
       let loop = WorkerLoop(
-        link: link, settings: settings, inbox: inbox, orders: orders, shared: shared)
+        link: link, settings: settings, inbox: inbox, orders: orders, shared: shared, memory: memory
+      )
       loop.run()
     }
     self.address = address

@@ -29,13 +29,14 @@ final class WorkerLoop {
   private let orders: Mailbox<Order>
   private let shared: Guarded<Shared>
   private let conversation: Conversation
+  private let memory: WorkerMemory?
   private var isReached = false
   private var loss: LossReason?
   private var closingSince: ContinuousClock.Instant?
 
   init(
     link: any Link, settings: EndpointSettings, inbox: Mailbox<WorkerEvent>,
-    orders: Mailbox<Order>, shared: Guarded<Shared>
+    orders: Mailbox<Order>, shared: Guarded<Shared>, memory: WorkerMemory?
   ) {
     self.link = link
     self.settings = settings
@@ -43,6 +44,8 @@ final class WorkerLoop {
     self.orders = orders
     self.shared = shared
     conversation = Conversation(with: .coordinator, settings: settings, session: nil)
+    self.memory = memory
+    conversation.memory = memory?.parameters
   }
 
   func run() {
@@ -84,7 +87,7 @@ final class WorkerLoop {
 
   private func follow(_ order: Order) {
     switch order {
-    case .send(let parcel): conversation.enqueue(parcel)
+    case .send(let parcel): conversation.enqueue(memory?.partials.place(parcel) ?? parcel)
     case .expect(let largestVector): conversation.largestVector = largestVector
     }
   }

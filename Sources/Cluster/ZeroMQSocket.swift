@@ -1,3 +1,4 @@
+import CMemory
 import CZeroMQ
 import Glibc
 
@@ -6,9 +7,14 @@ final class ZeroMQContext {
   let handle: UnsafeMutableRawPointer
 
   init() throws(ClusterError) {
+    Self.keepFreedMemory
     guard let handle = zmq_ctx_new() else { throw zeroMQError("make a context", at: "ZeroMQ") }
     self.handle = handle
   }
+
+  /// libzmq allocates every message anew. Given back to the system each time, a megabyte costs several
+  /// times what copying it does when its pages are cleared again.
+  private static let keepFreedMemory: Void = keep_freed_memory()
 
   deinit {
     // Waits while what was sent lingers; a signal may interrupt that.

@@ -24,8 +24,13 @@ package final class Storage: @unchecked Sendable {
 
   /// A storage that holds `values`.
   package convenience init(_ values: [Float]) {
+    self.init(values.span)
+  }
+
+  /// The same for values that lie elsewhere.
+  package convenience init(_ values: Span<Float>) {
     self.init(count: values.count)
-    _ = buffer.update(from: values)
+    values.withUnsafeBufferPointer { _ = buffer.update(fromContentsOf: $0) }
   }
 
   deinit { base.deallocate() }

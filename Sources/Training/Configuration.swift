@@ -1,10 +1,11 @@
+import Cluster
+
 /// The settings of a run, as typed values with their defaults.
 ///
 /// `Setting.all` (ConfigurationSettings.swift) lists every key with its bounds and its one-line
 /// explanation; reading, `--set`, the resolved file and resuming all go through that list.
 /// Defaults that depend on the network are set by `init(network:)`, so a configuration is always
 /// complete: nothing in it means "whatever the code thinks best".
-
 package struct Configuration: Equatable, Sendable {
   package var model: Model
   package var training = Training()
@@ -123,6 +124,8 @@ extension Configuration {
     /// The gradient's largest L2 norm; nil leaves gradients as they are.
     package var clipNorm: Double?
     package var notFinite = NotFinite.stop
+    /// What lanes' gradients are rounded to before they are added.
+    package var wire = WireType.fp32
 
     /// Clips in one step.
     package var clipsPerStep: Int { lanes * clipsPerLane }

@@ -127,6 +127,9 @@ extension Setting {
     Setting(
       "training.notFinite", \.training.notFinite,
       means: "on a NaN or infinity in the gradient, stop the run or skip the step"),
+    Setting(
+      "training.wire", \.training.wire,
+      means: "round each lane's gradient to this before it is sent and added"),
 
     Setting(
       "optimizer.learningRate", \.optimizer.learningRate, .above(0, to: 10),

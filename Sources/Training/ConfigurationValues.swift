@@ -3,6 +3,7 @@
 /// Numbers are stricter than YAML's: `lanes: "8"`, octal and sexagesimal forms are refused, and
 /// `420_000` is 420,000.
 
+import Cluster
 import Foundation
 import Yams
 
@@ -184,6 +185,7 @@ extension Configuration.Gate: SettingValue {}
 extension Configuration.Cell: SettingValue {}
 extension Configuration.Recurrence: SettingValue {}
 extension Configuration.NotFinite: SettingValue {}
+extension WireType: SettingValue {}
 extension Configuration.Schedule: SettingValue {}
 extension Configuration.LossKind: SettingValue {}
 extension Configuration.LogBase: SettingValue {}

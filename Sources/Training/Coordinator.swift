@@ -66,7 +66,7 @@ package final class Coordinator {
   private func step() throws {
     let position = state.position
     let clips = schedule.clipCount(step: position.stepInEpoch)
-    let sum = Storage(try crew.sum(position, clipsInStep: clips))
+    let sum = try crew.sum(position, clipsInStep: clips).withSpan { Storage($0) }
     if Tensor(sum, shape: [sum.count]).firstNotFinite != nil {
       try refuse(position)
     } else {

@@ -93,17 +93,17 @@ package final class Crew {
 
   /// Sends everybody the weights that hold from now on.
   package func send(weights: [Float], step: Int) throws {
-    self.weights = Parameters(step: step, values: weights)
-    weightsHash = contentHash(weights.span)
+    self.weights = Parameters(step: step, values: FloatVector(weights))
     try endpoint.send(.parameters(self.weights), to: membership.ready.map(\.peer))
+    weightsHash = contentHash(weights.span)
   }
 
   /// The sum of all lanes' contributions to a step, added along the lane tree.
   ///
-  /// `dataWaitShare` is the step's when it returns.
+  /// It holds until the next step is begun. `dataWaitShare` is the step's when it returns.
   ///
   /// - Throws: `TrainingError` if nobody is left to compute it
-  package func sum(_ position: RunState.Position, clipsInStep: Int) throws -> [Float] {
+  package func sum(_ position: RunState.Position, clipsInStep: Int) throws -> FloatVector {
     let step = StepWork(
       position, clipsInStep: clipsInStep, takeReduction(), weightsHash: weightsHash,
       audit: audit(at: position))
@@ -353,6 +353,6 @@ package final class Crew {
         "worker \(name(of: member.peer)) is ready (\(membership.ready.count)"
           + (wanted.map { " of \($0))" } ?? " now)"),
         ["worker": .text(name(of: member.peer)), "workers": .integer(membership.ready.count)]))
-    if !weights.values.isEmpty { try sendWeights(to: member.peer) }
+    if weights.values.count > 0 { try sendWeights(to: member.peer) }
   }
 }

@@ -102,7 +102,8 @@ final class EvaluationWork: CrewWork {
     for holder in held.keys { held[holder]?.removeAll { $0.clips == scores.clips } }
     guard missing.remove(scores.clips) != nil else { return }
     logits.replaceSubrange(
-      (scores.clips.lowerBound * tags)..<(scores.clips.upperBound * tags), with: scores.values)
+      (scores.clips.lowerBound * tags)..<(scores.clips.upperBound * tags), with: scores.values.array
+    )
   }
 
   func forget(_ peer: PeerID) {

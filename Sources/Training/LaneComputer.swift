@@ -1,3 +1,4 @@
+import Cluster
 import Dataset
 import Foundation
 import Kernels
@@ -59,10 +60,11 @@ package final class LaneComputer {
 
   package func stop() { prefetcher.stop() }
 
-  /// The weights that hold from now on.
-  package func load(_ values: [Float]) {
-    precondition(values.count == weights.count, "\(values.count) of \(weights.count) weights")
-    _ = weights.buffer.update(from: values)
+  /// Takes the weights that hold from now on.
+  ///
+  /// - Returns: the content hash of what it has taken
+  package func load(_ values: Span<Float>) -> UInt64 {
+    return copyAndHash(values, to: weights.buffer)
   }
 
   /// Says which lanes will be asked for, so that their clips are read in time: those of this step

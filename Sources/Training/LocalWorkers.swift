@@ -1,3 +1,4 @@
+import Cluster
 import Foundation
 import Synchronization
 
@@ -50,10 +51,23 @@ package final class LocalWorkers: Sendable {
 
   package var processIDs: [pid_t] { state.withLock { $0.running.sorted() } }
 
+  /// Where a worker finds the memory that it shares: what it reads, and what it writes.
+  private static let memoryDescriptors: (parameters: Int32, partials: Int32) = (3, 4)
+
+  /// The memory that a parent has given to this process.
+  package static func inheritedMemory() throws -> WorkerMemory {
+    WorkerMemory(
+      parameters: try SharedVectors(inherited: memoryDescriptors.parameters),
+      partials: try SharedVectors(inherited: memoryDescriptors.partials))
+  }
+
   /// Starts `executable` with `arguments`.
   ///
+  /// - Parameter memory: to share with it, which it is told by `--shares-memory`
   /// - Throws: `TrainingError.unavailable` if the system refuses
-  package func start(_ executable: String, _ arguments: [String]) throws {
+  package func start(
+    _ executable: String, _ arguments: [String], sharing memory: CoordinatorMemory? = nil
+  ) throws {
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
     defer { posix_spawnattr_destroy(&attributes) }
@@ -77,7 +91,22 @@ package final class LocalWorkers: Sendable {
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
     posix_spawn_file_actions_adddup2(&actions, leash[0], STDIN_FILENO)
-    var strings = ([executable] + arguments).map { strdup($0) } + [nil]
+    var handed: [Int32] = []
+    defer { for descriptor in handed { close(descriptor) } }
+    // If there is no memory for it, it gets and sends its vectors as others do.
+    let partials = try? memory?.forWorker()
+    if let memory, let partials {
+      // Copies above the numbers that are given out.
+      handed = [memory.parameters.descriptor, partials.descriptor].map {
+        fcntl($0, F_DUPFD_CLOEXEC, 10)
+      }
+      let places = [Self.memoryDescriptors.parameters, Self.memoryDescriptors.partials]
+      for (copy, place) in zip(handed, places) {
+        posix_spawn_file_actions_adddup2(&actions, copy, place)
+      }
+    }
+    let options = partials == nil ? [] : ["--shares-memory"]
+    var strings = ([executable] + arguments + options).map { strdup($0) } + [nil]
     defer { for string in strings { free(string) } }
     var pid: pid_t = 0
     let failure = posix_spawn(&pid, executable, &actions, &attributes, &strings, environ)
@@ -93,7 +122,7 @@ package final class LocalWorkers: Sendable {
     let thread = Thread { [self] in
       let again = watch(child)
       close(held)
-      if again { restart(executable, arguments) }
+      if again { restart(executable, arguments, memory) }
     }
     thread.name = "watch \(child)"
     thread.start()
@@ -146,11 +175,13 @@ package final class LocalWorkers: Sendable {
     return again
   }
 
-  private func restart(_ executable: String, _ arguments: [String]) {
+  private func restart(
+    _ executable: String, _ arguments: [String], _ memory: CoordinatorMemory?
+  ) {
     // A worker that dies at once should not take all its chances within a blink.
     usleep(200_000)
     let isWanted = state.withLock { !$0.dismissed }
-    if isWanted { try? start(executable, arguments) }
+    if isWanted { try? start(executable, arguments, sharing: memory) }
     state.withLock { $0.starting -= 1 }
     onDeath()
   }

@@ -212,7 +212,7 @@ extension LocalWorkers {
         [
           "--connect", launching.address, "--data", launching.store.path,
           "--threads", String(threads), "--leashed",
-        ])
+        ], sharing: launching.memory)
     }
   }
 }

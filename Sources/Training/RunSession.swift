@@ -49,6 +49,8 @@ package struct RunSession {
   package struct Launching {
     package let address: String
     package let store: URL
+    /// To share with workers of this machine.
+    package let memory: CoordinatorMemory?
     package let wake: @Sendable () -> Void
   }
 
@@ -101,11 +103,14 @@ package struct RunSession {
       log: try folder.log(after: state.position.step), progress: progress)
 
     let count = network.weightCount + 1
+    let memory =
+      localWorkers == 0
+      ? nil : try? CoordinatorMemory(lanes: configuration.training.lanes, length: count)
     let endpoint: CoordinatorEndpoint
     do {
       endpoint = try CoordinatorEndpoint(
         listeningAt: address, over: transport, run: term.run, term: term.number,
-        settings: endpointSettings(largestVector: count))
+        settings: endpointSettings(largestVector: count), memory: memory)
     } catch {
       // Nothing has happened yet: a mistaken port must not take the run's name.
       if !resumes { folder.discard() }
@@ -140,7 +145,10 @@ package struct RunSession {
     report.note(
       "waiting for \(workers) \(workers == 1 ? "worker" : "workers") at \(endpoint.address)")
     do {
-      try launch(Launching(address: endpoint.address, store: self.store) { endpoint.interrupt() })
+      try launch(
+        Launching(address: endpoint.address, store: self.store, memory: memory) {
+          endpoint.interrupt()
+        })
       try crew.gather(workers)
     } catch {
       report.note("no step was made; go on with --resume \(folder.path)")

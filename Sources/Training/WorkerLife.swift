@@ -10,6 +10,8 @@ package struct WorkerLife {
   /// Whether other workers share this machine's cores, so that waiting threads must not spin.
   package let sharesCores: Bool
   package let memory: MemoryBudget
+  /// What it shares with a coordinator that has started it.
+  package var shared: WorkerMemory?
   package let announce: (String) -> Void
 
   package init(
@@ -44,8 +46,9 @@ package struct WorkerLife {
     interruptible: (@escaping @Sendable () -> Void) -> Void, isInterrupted: () -> Bool
   ) throws {
     var pause = Duration.zero
+    var memory = shared
     while true {
-      let endpoint = try join(address, transport, pause, wait, isInterrupted)
+      let endpoint = try join(address, transport, &memory, pause, wait, isInterrupted)
       let joined = ContinuousClock.now
       defer { endpoint.close() }
       interruptible { endpoint.interrupt() }
@@ -64,11 +67,12 @@ package struct WorkerLife {
   /// heard between them.
   ///
   /// - Parameters:
+  ///   - memory: named in the first hello and in no other: the coordinator gives it to one conversation
   ///   - pause: before the first attempt
   ///   - wait: how long to look for one
   private func join(
-    _ address: String, _ transport: any Transport, _ pause: Duration, _ wait: Duration,
-    _ isInterrupted: () -> Bool
+    _ address: String, _ transport: any Transport, _ memory: inout WorkerMemory?,
+    _ pause: Duration, _ wait: Duration, _ isInterrupted: () -> Bool
   ) throws -> WorkerEndpoint {
     let deadline = ContinuousClock.now + wait
     var next = ContinuousClock.now + pause
@@ -80,9 +84,10 @@ package struct WorkerLife {
       // Whoever hangs up at once is not asked again at once.
       next = .now + .seconds(2)
       do {
+        defer { memory = nil }
         return try WorkerEndpoint(
           connectingTo: address, over: transport, hello: Self.hello(threads: threads),
-          timeout: max(.milliseconds(1), min(.seconds(2), deadline - .now)))
+          memory: memory, timeout: max(.milliseconds(1), min(.seconds(2), deadline - .now)))
       } catch {
         guard error.code == .unanswered else { throw error }
         if .now >= deadline {
@@ -150,7 +155,10 @@ package struct WorkerLife {
     try endpoint.expect(largestVector: count)
     try orders.send(.ready(proofHash: proof))
     var reduction = Topology.star.makeWorkerSide(
-      tree: LaneTree(lanes: configuration.training.lanes), count: count)
+      tree: LaneTree(lanes: configuration.training.lanes), count: count,
+      wire: WireFormat(
+        configuration.training.wire, narrowCount: computer.network.parameterCount),
+      in: shared?.partials)
     var hash: UInt64 = 0
     while true {
       switch try orders.next() {
@@ -161,8 +169,7 @@ package struct WorkerLife {
             "the coordinator sent \(parameters.values.count) weights for a network of "
               + "\(computer.network.weightCount)")
         }
-        computer.load(parameters.values)
-        hash = contentHash(parameters.values.span)
+        hash = parameters.values.withSpan(computer.load)
       case .compute(let order):
         try compute(order, computer, &reduction, orders, endpoint, hash)
       case .evaluate(let order):
@@ -172,7 +179,7 @@ package struct WorkerLife {
         else { throw Self.senseless("clips \(order.clips) of the split \(order.split)") }
         let logits = try computer.logits(split, order.clips)
         try orders.send(
-          .scores(Cluster.Scores(job: order.job, clips: order.clips, values: logits)))
+          .scores(Cluster.Scores(job: order.job, clips: order.clips, values: FloatVector(logits))))
       case .refuse(let reason): throw Self.refused(endpoint, reason)
       case .bye, .drain: return
       default: continue

@@ -5,17 +5,19 @@ import Training
 
 /// What a step's exchange costs: weights out to every worker, lanes' sums in, added along the lane tree.
 ///
-/// Coordinator and workers are those of a run (`Crew`, endpoints, reductions, ZeroMQ on loopback), as
-/// threads of one process; only the gradients are there already. Each worker hashes the weights, adds its
-/// lanes and sends; an exchange ends when the coordinator has the sum.
+/// Coordinator and workers are those of a run (`Crew`, endpoints, reductions, ZeroMQ on loopback, shared
+/// memory mapped by each), as threads of one process; only the gradients are there already. Each worker
+/// takes and hashes the weights, adds its lanes and sends; an exchange ends when the coordinator has the
+/// sum.
 struct AllReduce: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "allreduce",
     abstract: "Time a step's exchange of weights and gradients over loopback.",
     discussion: """
-      Bytes are counted at the sockets, frames' headers included. The lower bound is what no algorithm \
-      can avoid: one vector out of the coordinator and one into it, at the speed at which plain \
-      PUSH/PULL moves messages of 1 MiB here in the same run.
+      Vectors lie in shared memory, as with workers that a coordinator starts; --frames sends them \
+      over TCP, as between machines. Bytes are counted at the sockets, frames' headers included. The \
+      lower bound is what no algorithm can avoid that sends: one vector out of the coordinator and one \
+      into it, at the speed at which plain PUSH/PULL moves messages of 1 MiB here in the same run.
       """)
 
   @Option(help: "Workers; all are threads of this process.")
@@ -24,8 +26,13 @@ struct AllReduce: ParsableCommand {
   var parameters = VectorLength(count: 250_000)
   @Option(help: "Lanes, which the workers share.")
   var lanes = 16
+  @Option(help: "What lanes travel in: fp32, bf16 or fp16.")
+  var wire = WireType.fp32
   @Option(help: "Exchanges timed, after three that are not.")
   var steps = 20
+  @Flag(
+    help: "Send vectors in frames over TCP, as between machines, instead of sharing memory.")
+  var frames = false
   @Flag(help: "One JSON object instead of lines.")
   var json = false
 
@@ -58,17 +65,21 @@ struct AllReduce: ParsableCommand {
     /// Of one exchange, on average.
     var coordinator = Traffic()
     var workers: [Traffic] = []
+    /// What was written to shared memory meanwhile: by the coordinator, and by each worker.
+    var coordinatorShared = 0
+    var workersShared: [Int] = []
     var median: Double { seconds[seconds.count / 2] }
   }
 
   private func exchange() throws -> Exchange {
     let count = parameters.count
-    // Whole numbers, so that the sum over the lanes is exact.
-    let vector = (0..<count).map { Float($0 % 1000) }
+    // Whole numbers, and small, so that neither rounding nor the sum over the lanes changes them.
+    let vector = (0..<count).map { Float($0 % 256) }
     let meter = TrafficMeter()
+    let memory = frames ? nil : try CoordinatorMemory(lanes: lanes, length: count)
     let endpoint = try CoordinatorEndpoint(
       listeningAt: "tcp://127.0.0.1:0", over: MeteredTransport(ZeroMQTransport(), meter),
-      run: .random(), term: 1, settings: EndpointSettings(largestVector: count))
+      run: .random(), term: 1, settings: EndpointSettings(largestVector: count), memory: memory)
     var settings = Crew.Settings(build: Build.version, processor: "this one", proof: nil)
     settings.patience = .seconds(30)
     let crew = Crew(
@@ -76,10 +87,12 @@ struct AllReduce: ParsableCommand {
       welcome: Welcome(configuration: "", storeFingerprint: ""), settings: settings,
       announce: { _ in })
     let meters = (0..<workers).map { _ in TrafficMeter() }
-    let threads = meters.map { meter in
-      let (address, lanes) = (endpoint.address, lanes)
+    let shared = try meters.map { _ in try memory.map(Self.memory) }
+    let threads = zip(meters, shared).map { meter, memory in
+      let (address, lanes, wire) = (endpoint.address, lanes, wire)
       return WorkerThread {
-        try IdleWorker(vector: vector, lanes: lanes).serve(address, meter)
+        try IdleWorker(vector: vector, lanes: lanes, wire: wire, memory: memory).serve(
+          address, meter)
       }
     }
     defer {
@@ -91,7 +104,7 @@ struct AllReduce: ParsableCommand {
 
     var result = Exchange()
     var position = RunState.Position()
-    var sum: [Float] = []
+    var sum: FloatVector = []
     func step() throws {
       try crew.send(weights: vector, step: position.step)
       sum = try crew.sum(position, clipsInStep: lanes)
@@ -100,18 +113,33 @@ struct AllReduce: ParsableCommand {
     for _ in 0..<3 { try step() }
     // Nothing is on its way between two exchanges, so the counters are whole.
     let all = [meter] + meters
+    let regions = memory.map { memory in [memory.parameters] + shared.compactMap { $0?.partials } }
     let before = all.map(\.traffic)
+    let writtenBefore = regions?.map(\.bytesWritten)
     for _ in 0..<steps {
       result.seconds.append(try ContinuousClock().measure(step) / .seconds(1))
     }
     let traffic = zip(all, before).map { ($0.traffic - $1) / steps }
-    guard sum == vector.map({ $0 * Float(lanes) }) else {
+    guard sum.array == vector.map({ $0 * Float(lanes) }) else {
       throw TrainingError(.fault, "the sum over \(lanes) lanes is not \(lanes) times a lane's")
     }
     result.seconds.sort()
     result.coordinator = traffic[0]
+    if let regions, let writtenBefore {
+      let written = zip(regions, writtenBefore).map { ($0.bytesWritten - $1) / steps }
+      (result.coordinatorShared, result.workersShared) = (written[0], Array(written[1...]))
+    } else {
+      result.workersShared = meters.map { _ in 0 }
+    }
     result.workers = Array(traffic[1...])
     return result
+  }
+
+  /// Mapped anew, as in another process.
+  private static func memory(_ memory: CoordinatorMemory) throws -> WorkerMemory {
+    WorkerMemory(
+      parameters: try SharedVectors(inherited: dup(memory.parameters.descriptor)),
+      partials: try SharedVectors(inherited: dup(memory.forWorker().descriptor)))
   }
 
   // MARK: Reporting
@@ -120,19 +148,21 @@ struct AllReduce: ParsableCommand {
     let vectorBytes = parameters.count * MemoryLayout<Float>.stride
     let bound = 2 * Double(vectorBytes) / bytesPerSecond
     let coordinator = exchange.coordinator
-    let moved = Double(coordinator.sent + coordinator.received) / bytesPerSecond
     if json {
       try printJSON([
-        "topology": Self.topology.rawValue, "workers": workers, "lanes": lanes,
+        "frames": frames,
+        "topology": Self.topology.rawValue, "wire": wire.rawValue, "workers": workers,
+        "lanes": lanes,
         "parameters": parameters.count, "steps": steps, "vectorBytes": vectorBytes,
         "medianSeconds": exchange.median, "fastestSeconds": exchange.seconds[0],
         "coordinatorBytesSent": coordinator.sent,
         "coordinatorBytesReceived": coordinator.received,
         "workerBytesSent": exchange.workers.map(\.sent),
         "workerBytesReceived": exchange.workers.map(\.received),
+        "coordinatorBytesShared": exchange.coordinatorShared,
+        "workerBytesShared": exchange.workersShared,
         "loopbackBytesPerSecond": bytesPerSecond, "lowerBoundSeconds": bound,
         "ratioToLowerBound": exchange.median / bound,
-        "topologySeconds": moved, "ratioToTopology": exchange.median / moved,
       ])
       return
     }
@@ -142,22 +172,22 @@ struct AllReduce: ParsableCommand {
           "%@, %d workers, %d lanes, vectors of %.2f MB: %.2f ms (median of %d; fastest %.2f)",
         Self.topology.rawValue as NSString, workers, lanes, Double(vectorBytes) / 1e6,
         1000 * exchange.median, steps, 1000 * exchange.seconds[0]))
-    func line(_ name: String, _ traffic: Traffic) {
+    func line(_ name: String, _ traffic: Traffic, shared: Int) {
       print(
         String(
-          format: "%@ sent %11d bytes, received %11d",
+          format: "%@ sent %11d bytes, received %11d, put %11d in shared memory",
           name.padding(toLength: 12, withPad: " ", startingAt: 0) as NSString, traffic.sent,
-          traffic.received))
+          traffic.received, shared))
     }
-    line("coordinator", coordinator)
-    for (number, traffic) in exchange.workers.enumerated() { line("worker \(number + 1)", traffic) }
+    line("coordinator", coordinator, shared: exchange.coordinatorShared)
+    for (number, (traffic, shared)) in zip(exchange.workers, exchange.workersShared).enumerated() {
+      line("worker \(number + 1)", traffic, shared: shared)
+    }
     print(
       String(
         format:
-          "plain PUSH/PULL moves %.2f GB/s: %.1f times the %.2f ms of a vector out and one in, "
-          + "%.1f times the %.2f ms of the coordinator's bytes",
-        bytesPerSecond / 1e9, exchange.median / bound, 1000 * bound, exchange.median / moved,
-        1000 * moved))
+          "plain PUSH/PULL moves %.2f GB/s: %.2f times the %.2f ms of a vector out and one in",
+        bytesPerSecond / 1e9, exchange.median / bound, 1000 * bound))
   }
 }
 
@@ -178,25 +208,34 @@ struct VectorLength: ExpressibleByArgument, CustomStringConvertible {
   var description: String { "\(count)" }
 }
 
+extension WireType: ExpressibleByArgument {}
+
 /// A worker whose gradients are there already, the same for every lane. It does not say how long it
 /// took, so that lanes are not dealt anew and nobody is thought late.
 private struct IdleWorker {
   let vector: [Float]
   let lanes: Int
+  let wire: WireType
+  let memory: WorkerMemory?
 
   func serve(_ address: String, _ meter: TrafficMeter) throws {
     let endpoint = try WorkerEndpoint(
       connectingTo: address, over: MeteredTransport(ZeroMQTransport(), meter),
       hello: WorkerLife.hello(threads: 1),
-      settings: EndpointSettings(largestVector: vector.count))
+      settings: EndpointSettings(largestVector: vector.count), memory: memory)
     defer { endpoint.close() }
     var reduction = Topology.star.makeWorkerSide(
-      tree: LaneTree(lanes: lanes), count: vector.count)
+      tree: LaneTree(lanes: lanes), count: vector.count,
+      wire: WireFormat(wire, narrowCount: vector.count), in: memory?.partials)
+    var weights = [Float](repeating: 0, count: vector.count)
     var hash: UInt64 = 0
     while true {
       switch try endpoint.receive() {
       case .message(.welcome): try endpoint.send(.ready(proofHash: 0))
-      case .message(.parameters(let parameters)): hash = contentHash(parameters.values.span)
+      case .message(.parameters(let parameters)):
+        hash = parameters.values.withSpan { values in
+          weights.withUnsafeMutableBufferPointer { copyAndHash(values, to: $0) }
+        }
       case .message(.compute(let order)):
         reduction.begin(order, parametersHash: hash)
         for lane in order.lanes {

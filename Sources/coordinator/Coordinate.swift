@@ -34,6 +34,11 @@ import Training
   var overrides: [String] = []
   @Option(
     help: ArgumentHelp(
+      "What lanes' gradients travel in, fp32, bf16 or fp16: short for --set training.wire.",
+      valueName: "type"))
+  var wire: String?
+  @Option(
+    help: ArgumentHelp(
       "A store made by `tutti prepare` (default: the resumed run's, or the embedded data set).",
       valueName: "store"))
   var data: String?
@@ -122,7 +127,8 @@ import Training
   }
 
   private func train() throws {
-    let configuration = try Program.configuration(config, resume: resume, overrides)
+    let configuration = try Program.configuration(
+      config, resume: resume, overrides + (wire.map { ["training.wire=\($0)"] } ?? []))
     let store =
       try data.map { URL(fileURLWithPath: $0) }
       ?? resume.flatMap { try RunFolder.rememberedStore(of: $0) } ?? Program.embeddedStore()

@@ -7,7 +7,7 @@ extension Target {
     name: "frames", longest: 4096, words: [magic, magic + "\u{1}\0"],
     seeds: {
       let vector = (0..<300).map { Float($0) }
-      let parameters = Parcel(.parameters(Parameters(step: 1, values: vector)))
+      let parameters = Parcel(.parameters(Parameters(step: 1, values: FloatVector(vector))))
       let chunks = stride(from: 0, to: parameters.byteCount, by: 400).map { $0..<$0 + 400 }
       return [
         messages.enumerated().flatMap { frame(Parcel($1), sequence: UInt64($0 + 1)) },
@@ -40,6 +40,10 @@ extension Target {
 
   private static let magic = "TUTI"
 
+  private static func narrow(_ type: WireType) -> FloatVector {
+    FloatVector(NarrowVector([1, -0.0, .infinity].span, as: WireFormat(type, narrowCount: 2)))
+  }
+
   private static let messages: [Message] = [
     .hello(
       Hello(
@@ -50,6 +54,8 @@ extension Target {
     .parameters(Parameters(step: 12, values: [1, -0.0, .infinity])),
     .compute(Compute(step: 9, epoch: 1, stepInEpoch: 2, lanes: 3..<8, clipsInStep: 128)),
     .partial(Partial(step: 9, node: 4..<8, values: [], parametersHash: 77)),
+    .partial(Partial(step: 9, node: 4..<5, values: narrow(.bf16), parametersHash: 77)),
+    .partial(Partial(step: 9, node: 4..<5, values: narrow(.fp16), parametersHash: 77)),
     .evaluate(Evaluate(job: 3, split: "validation", clips: 100..<11_774)),
     .timing(Timing(step: 9, lanes: 0..<2, elapsed: .milliseconds(7), waited: .zero)),
     .scores(Scores(job: 3, clips: 0..<1, values: [0.5])),

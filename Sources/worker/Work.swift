@@ -29,6 +29,8 @@ import Training
   var wait = 600
   @Flag(help: .hidden)
   var leashed = false
+  @Flag(help: .hidden)
+  var sharesMemory = false
 
   func validate() throws {
     if let threads, !(1...1024).contains(threads) {
@@ -45,9 +47,10 @@ import Training
     if leashed { Program.endWithStandardInput() }
     let store = try data.map { URL(fileURLWithPath: $0) } ?? Program.embeddedStore()
     let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
-    let life = WorkerLife(
+    var life = WorkerLife(
       store: store.path, threads: threads, sharesCores: leashed, memory: memory ?? .machine,
       announce: Program.say)
+    if sharesMemory { life.shared = try LocalWorkers.inheritedMemory() }
     let wake = Wake()
     var interruption: Interruption?
     do {

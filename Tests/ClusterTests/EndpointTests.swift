@@ -46,14 +46,14 @@ import Testing
     for (step, count) in counts.enumerated() {
       let values = roughVector(count, &generator)
       try stage.coordinator.send(
-        .parameters(Parameters(step: step, values: values)), to: workers.map(\.1))
+        .parameters(Parameters(step: step, values: FloatVector(values))), to: workers.map(\.1))
       for (worker, _) in workers {
         let received = try worker.expectMessage()
-        #expect(received == .parameters(Parameters(step: step, values: values)))
-        try worker.send(.scores(Scores(job: 1, clips: 0..<1, values: values)))
+        #expect(received == .parameters(Parameters(step: step, values: FloatVector(values))))
+        try worker.send(.scores(Scores(job: 1, clips: 0..<1, values: FloatVector(values))))
         #expect(
           try stage.coordinator.expectMessage()
-            == .scores(Scores(job: 1, clips: 0..<1, values: values)))
+            == .scores(Scores(job: 1, clips: 0..<1, values: FloatVector(values))))
       }
     }
     #expect(stage.coordinator.defects.total == 0)
@@ -71,7 +71,7 @@ import Testing
     let values = [Float](repeating: 0.5, count: 1 << 20)
     for step in 0..<5 {
       let message = Message.partial(
-        Partial(step: step, node: 0..<1, values: values, parametersHash: 0))
+        Partial(step: step, node: 0..<1, values: FloatVector(values), parametersHash: 0))
       try worker.send(message)
       #expect(try stage.coordinator.expectMessage() == message)
     }
@@ -106,7 +106,9 @@ import Testing
     let (worker, _) = try stage.join(EndpointSettings(largestVector: 100))
     try worker.send(
       .partial(
-        Partial(step: 0, node: 0..<1, values: [Float](repeating: 1, count: 100), parametersHash: 0))
+        Partial(
+          step: 0, node: 0..<1, values: FloatVector([Float](repeating: 1, count: 100)),
+          parametersHash: 0))
     )
     try stage.coordinator.expectRejection(.tooLarge)
     guard case .error(.tooLarge, _) = try worker.expectMessage() else {
@@ -225,7 +227,7 @@ import Testing
     let values = [Float](repeating: 1, count: 1 << 20)
     var lost: PeerID?
     for step in 0..<200 where lost == nil {
-      let message = Message.parameters(Parameters(step: step, values: values))
+      let message = Message.parameters(Parameters(step: step, values: FloatVector(values)))
       try stage.coordinator.send(message, to: [deafPeer, readerPeer])
       #expect(try reader.expectMessage() == message)
       if case .lost(let peer, let reason)? = try stage.coordinator.nextEvent(timeout: .zero) {
@@ -271,7 +273,8 @@ import Testing
         timeout: .seconds(60))
       joined.finish(nil)
       let message = Message.scores(
-        Scores(job: 0, clips: 0..<1, values: [Float](repeating: 1, count: 1 << 20)))
+        Scores(
+          job: 0, clips: 0..<1, values: FloatVector([Float](repeating: 1, count: 1 << 20))))
       codes.value = []
       while codes.value!.count < 2 {
         do throws(ClusterError) {
@@ -321,7 +324,8 @@ import Testing
       let stage = try Stage(wire, settings: settings)
       let (worker, peer) = try stage.join(settings)
       // Close in the middle of things, in either order.
-      try stage.coordinator.send(.parameters(Parameters(step: round, values: values)), to: peer)
+      try stage.coordinator.send(
+        .parameters(Parameters(step: round, values: FloatVector(values))), to: peer)
       if round % 2 == 0 {
         worker.close()
         stage.coordinator.close()

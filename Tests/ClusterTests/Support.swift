@@ -25,6 +25,7 @@ func roughVector(_ count: Int, _ generator: inout Seeded) -> [Float] {
 }
 
 func bits(_ values: [Float]) -> [UInt32] { values.map(\.bitPattern) }
+func bits(_ values: FloatVector) -> [UInt32] { bits(values.array) }
 
 /// Both conformers, so that a test is a sentence about either.
 enum Wire: String, CaseIterable, CustomTestStringConvertible {
@@ -52,13 +53,14 @@ struct Stage {
   let run = RunID(first: 7, second: 9)
 
   init(
-    _ wire: Wire, settings: EndpointSettings, term: UInt32 = 1,
+    _ wire: Wire, settings: EndpointSettings, term: UInt32 = 1, memory: CoordinatorMemory? = nil,
     over wrap: (any Transport) -> any Transport = { $0 }
   ) throws {
     let (transport, address) = wire.make()
     self.transport = wrap(transport)
     coordinator = try CoordinatorEndpoint(
-      listeningAt: address, over: transport, run: run, term: term, settings: settings)
+      listeningAt: address, over: transport, run: run, term: term, settings: settings,
+      memory: memory)
   }
 
   func connect(_ settings: EndpointSettings, hello: Hello = someHello) throws -> WorkerEndpoint {

@@ -34,11 +34,13 @@ import Testing
       case .bytes: .bytes(chunk)
       case .floats:
         .floats(
-          chunk.withUnsafeBytes { chunk in
-            (0..<chunk.count / 4).map {
-              chunk.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self)
-            }
-          })
+          FloatVector(
+            chunk.withUnsafeBytes { chunk in
+              (0..<chunk.count / 4).map {
+                chunk.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self)
+              }
+            }))
+      case .place, .narrow: throw Defect(.payload, "not as an array")
       }
     return (header, try Parcel(subject: header.subject, payload: payload).message())
   }

@@ -77,19 +77,28 @@ struct BenchTests {
     #expect(try number(result, "copyGigabytesPerSecond") > 0)
   }
 
-  @Test("an exchange moves each vector once to and from every worker")
-  func exchange() throws {
+  @Test(
+    "an exchange moves each vector once to and from every worker, in frames or shared memory",
+    arguments: [false, true])
+  func exchange(sharing: Bool) throws {
     let (workers, count, steps) = (3, 300_000, 2)
-    let result = try objects([
-      "allreduce", "--workers", "\(workers)", "--parameters", "0.3M", "--lanes", "4", "--steps",
-      "\(steps)", "--json",
-    ])[0]
+    let result = try objects(
+      [
+        "allreduce", "--workers", "\(workers)", "--parameters", "0.3M", "--lanes", "4", "--steps",
+        "\(steps)", "--json",
+      ] + (sharing ? [] : ["--frames"]))[0]
     #expect(try number(result, "parameters") == Double(count))
     let bytes = Double(4 * count)
     // Frames' headers, orders and heartbeats are little beside the vectors.
     let little = 1.05
     func all(_ key: String) throws -> [Double] {
       try #require(result[key] as? [NSNumber]).map(\.doubleValue)
+    }
+    if sharing {
+      #expect(try number(result, "coordinatorBytesShared") == bytes)
+      #expect(try all("workerBytesShared") == [Double](repeating: bytes, count: workers))
+      #expect(try number(result, "coordinatorBytesSent") < 0.05 * bytes)
+      return
     }
     let (sent, received) = (try all("workerBytesSent"), try all("workerBytesReceived"))
     #expect(sent.count == workers && received.count == workers)

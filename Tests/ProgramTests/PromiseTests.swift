@@ -35,6 +35,24 @@ struct PromiseTests {
   }
 
   @Test(
+    "lanes rounded on their way leave other bytes, whatever the workers, and stay what they are")
+  func wire() throws {
+    let others = [1, 3, 4].map { (workers: $0, run: folder / "\($0)") }
+    for (workers, run) in others {
+      let ending = try Program.run(
+        "coordinator",
+        material.training(run, "--workers", "\(workers)", "--threads", "1", "--wire", "bf16"))
+      #expect(ending.code == 0, "\(ending.errors)")
+    }
+    let digests = try others.map { try digest($0.run + "/last.safetensors") }
+    #expect(Set(digests).count == 1 && digests[0] != material.reference.last)
+    let other = try Program.run(
+      "coordinator", material.resuming(folder / "1", "--workers", "1", "--wire", "fp16"))
+    #expect(other.code == 65)
+    #expect(other.lastError.contains("training.wire"), "\(other.errors)")
+  }
+
+  @Test(
     "a coordinator killed in an epoch leaves no worker, and its run goes on to the same bytes",
     arguments: [(1, 3), (2, 1), (3, 2)])
   func killedCoordinator(before: Int, after: Int) throws {

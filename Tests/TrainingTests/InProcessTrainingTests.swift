@@ -1,3 +1,4 @@
+import Cluster
 import Foundation
 import Testing
 import Training
@@ -60,6 +61,31 @@ import Training
     reference.configuration.training.seed = 1
     _ = try complete(reference)
     #expect(try reference.last.digest() != run("1-1").last.digest())
+  }
+
+  @Test(
+    "rounded lanes are another run, the same for any number of workers",
+    arguments: [WireType.bf16, .fp16])
+  func wireTypes(wire: WireType) throws {
+    try SyntheticStore().write(folder / "store")
+    let precise = run("precise")
+    _ = try complete(precise)
+    var reference = run("1")
+    reference.configuration.training.wire = wire
+    let outcome = try complete(reference)
+    #expect(try reference.last.digest() != precise.last.digest())
+    for workers in [2, 5] {
+      var other = run("\(workers)", reference.configuration)
+      other.workers = workers
+      #expect(try complete(other).test == outcome.test)
+      #expect(try other.bytes == reference.bytes, "\(workers) workers")
+    }
+
+    reference.resumes = true
+    reference.configuration.training.wire = .fp32
+    let refusal = try #require(try reference.run().error)
+    #expect(refusal.status == .badInput)
+    #expect(refusal.description.contains("training.wire"), "\(refusal)")
   }
 
   @Test("every step says what share of the workers' time went into waiting for clips")

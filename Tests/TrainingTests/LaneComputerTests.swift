@@ -1,3 +1,4 @@
+import Cluster
 import Dataset
 import Foundation
 import Kernels
@@ -19,8 +20,8 @@ import Training
   private func withComputer<Result>(_ body: (LaneComputer) throws -> Result) throws -> Result {
     let computer = try LaneComputer(configuration, store: store, pool: ThreadPool(threads: 1))
     defer { computer.stop() }
-    computer.load(
-      RunState(computer.network, configuration, stepsPerEpoch: 3).weights.values)
+    let weights = RunState(computer.network, configuration, stepsPerEpoch: 3).weights.values
+    #expect(computer.load(weights.span) == contentHash(weights.span))
     return try body(computer)
   }
 

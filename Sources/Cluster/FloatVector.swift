@@ -1,0 +1,91 @@
+/// A vector as messages carry it, which nobody changes any more: an array, a buffer, perhaps in memory that
+/// another process has written, or one that was rounded and is to travel so.
+package struct FloatVector: Sendable, ExpressibleByArrayLiteral {
+  private enum Home: Sendable {
+    case array([Float])
+    case buffer(VectorBuffer)
+    case narrow(NarrowVector)
+  }
+  private let home: Home
+
+  package init(_ values: [Float]) { home = .array(values) }
+
+  package init(arrayLiteral values: Float...) { home = .array(values) }
+
+  package init(_ vector: NarrowVector) { home = .narrow(vector) }
+
+  init(_ buffer: VectorBuffer) { home = .buffer(buffer) }
+
+  package var count: Int {
+    switch home {
+    case .array(let values): values.count
+    case .buffer(let buffer): buffer.elements.count
+    case .narrow(let vector): vector.count
+    }
+  }
+
+  package func withSpan<Result, Failure>(
+    _ body: (Span<Float>) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    switch home {
+    case .array(let values): try body(values.span)
+    case .buffer(let buffer): try buffer.withSpan(body)
+    case .narrow(let vector): try body(vector.values.span)
+    }
+  }
+
+  /// The values as an array, copied if they are none.
+  package var array: [Float] {
+    switch home {
+    case .array(let values): values
+    case .buffer(let buffer): Array(buffer.elements)
+    case .narrow(let vector): vector.values
+    }
+  }
+
+  var narrow: NarrowVector? {
+    if case .narrow(let vector) = home { vector } else { nil }
+  }
+
+  /// Where it lies in `memory`, if it does.
+  func place(in memory: SharedVectors) -> SharedVectors.Place? {
+    guard case .buffer(let buffer) = home, buffer.memory === memory else { return nil }
+    return buffer.place
+  }
+}
+
+extension FloatVector: Equatable {
+  package static func == (a: FloatVector, b: FloatVector) -> Bool { a.array == b.array }
+}
+
+/// Room for one vector: of its own, or a place in shared memory, which then stays as long as this does.
+///
+/// Who has the only reference may write; see `isKnownUniquelyReferenced`.
+final class VectorBuffer: @unchecked Sendable {
+  let elements: UnsafeMutableBufferPointer<Float>
+  let memory: SharedVectors?
+  let place: SharedVectors.Place?
+
+  /// Not initialised.
+  init(count: Int) {
+    elements = .allocate(capacity: count)
+    (memory, place) = (nil, nil)
+  }
+
+  init(_ place: SharedVectors.Place, in memory: SharedVectors) {
+    elements = memory.elements(at: place)
+    (self.memory, self.place) = (memory, place)
+  }
+
+  deinit { if memory == nil { elements.deallocate() } }
+
+  func withSpan<Result, Failure>(
+    _ body: (Span<Float>) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    try body(Span(_unsafeElements: UnsafeBufferPointer(elements)))
+  }
+
+  func copy(_ values: Span<Float>) {
+    values.withUnsafeBufferPointer { _ = elements.update(fromContentsOf: $0) }
+  }
+}
