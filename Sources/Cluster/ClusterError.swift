@@ -5,6 +5,8 @@ package struct ClusterError: Error, Sendable, CustomStringConvertible {
   package enum Code: Sendable {
     /// A port, host, coordinator or peer cannot be used or reached.
     case unavailable
+    /// The other side will not have this one, now or later.
+    case refused
     /// The endpoint is closed, or the other side is gone.
     case closed
     /// `interrupt()` woke a blocked call.

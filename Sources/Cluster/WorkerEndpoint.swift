@@ -15,7 +15,8 @@ package final class WorkerEndpoint: Sendable {
   ///
   /// - Parameter timeout: how long to try; the coordinator may start later than its workers
   /// - Throws: `ClusterError.unavailable` for a malformed or unresolvable address, if nobody answers, or if
-  ///   the coordinator speaks another protocol version or takes no more peers
+  ///   the coordinator takes no more peers; `.refused` if its keys and this side's do not go together, or
+  ///   it speaks another protocol version
   package init(
     connectingTo address: String, over transport: any Transport = ZeroMQTransport(),
     hello: Hello, settings: EndpointSettings = EndpointSettings(),
@@ -54,8 +55,13 @@ package final class WorkerEndpoint: Sendable {
         case .disconnected: "somebody listens, but hung up; is it a coordinator of Tutti?"
         case let loss?: "\(loss)"
         }
-      throw ClusterError(
-        .unavailable, attempt: "join a coordinator", place: address, detail: detail)
+      let code: ClusterError.Code =
+        switch loss {
+        case .obstructed(let problem): problem.isFinal ? .refused : .unavailable
+        case .refused(.version, _): .refused
+        default: .unavailable
+        }
+      throw ClusterError(code, attempt: "join a coordinator", place: address, detail: detail)
     }
   }
 

@@ -50,10 +50,12 @@ package final class LocalWorkers: Sendable {
 
   package var processIDs: [pid_t] { state.withLock { $0.running.sorted() } }
 
-  /// Starts `executable` with `arguments`.
+  /// Starts `executable` with `arguments`, and tells it a secret on its standard input, if there is one.
   ///
   /// - Throws: `TrainingError.unavailable` if the system refuses
-  package func start(_ executable: String, _ arguments: [String]) throws {
+  package func start(
+    _ executable: String, _ arguments: [String], secret: String? = nil
+  ) throws {
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
     defer { posix_spawnattr_destroy(&attributes) }
@@ -90,10 +92,15 @@ package final class LocalWorkers: Sendable {
     let child = pid
     state.withLock { _ = $0.running.insert(child) }
     let held = leash[1]
+    if let secret {
+      // A pipe takes so little at once, and what the child does not read is nobody's.
+      let line = Array((secret + "\n").utf8)
+      _ = write(held, line, line.count)
+    }
     let thread = Thread { [self] in
       let again = watch(child)
       close(held)
-      if again { restart(executable, arguments) }
+      if again { restart(executable, arguments, secret) }
     }
     thread.name = "watch \(child)"
     thread.start()
@@ -146,11 +153,11 @@ package final class LocalWorkers: Sendable {
     return again
   }
 
-  private func restart(_ executable: String, _ arguments: [String]) {
+  private func restart(_ executable: String, _ arguments: [String], _ secret: String?) {
     // A worker that dies at once should not take all its chances within a blink.
     usleep(200_000)
     let isWanted = state.withLock { !$0.dismissed }
-    if isWanted { try? start(executable, arguments) }
+    if isWanted { try? start(executable, arguments, secret: secret) }
     state.withLock { $0.starting -= 1 }
     onDeath()
   }

@@ -78,7 +78,7 @@ package struct WorkerLife {
         return try WorkerEndpoint(
           connectingTo: address, over: transport, hello: Self.hello(threads: threads),
           timeout: .seconds(2))
-      } catch { if .now > deadline { throw error } }
+      } catch { if .now > deadline || error.code == .refused { throw error } }
       pause = min(pause * 2, .seconds(5))
     }
   }
@@ -213,7 +213,7 @@ package struct WorkerLife {
 
   private func open(_ welcome: Welcome) throws -> Store {
     let store = try Store(URL(fileURLWithPath: store))
-    try store.require(fingerprint: welcome.storeFingerprint)
+    try welcome.require(store)
     return store
   }
 }
