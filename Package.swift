@@ -60,7 +60,7 @@ let package = Package(
     .target(name: "Models", dependencies: ["Layers", "Kernels"]),
     .target(name: "Audio", dependencies: ["CSndfile", "CFFTW", "CSoxr"]),
     .target(name: "Dataset", dependencies: ["CXXHash", "CSodium"]),
-    .target(name: "Cluster", dependencies: ["CZeroMQ", "CXXHash", "CMemory"]),
+    .target(name: "Cluster", dependencies: ["CZeroMQ", "CXXHash", "CSodium", "CMemory"]),
     .target(name: "Synthesis", dependencies: ["Audio"]),
     .target(
       name: "Training",
@@ -73,18 +73,19 @@ let package = Package(
     .executableTarget(
       name: "coordinator",
       dependencies: [
-        "Training", "Synthesis",
+        "Training", "Synthesis", "Cluster",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
       name: "worker",
       dependencies: [
-        "Training", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Training", "Cluster",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
       name: "tutti",
       dependencies: [
-        "Training", "Synthesis", "Audio", "Dataset", "Models",
+        "Training", "Synthesis", "Audio", "Dataset", "Models", "Cluster",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(

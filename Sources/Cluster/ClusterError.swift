@@ -7,6 +7,8 @@ package struct ClusterError: Error, Sendable, CustomStringConvertible {
     case unavailable
     /// Nobody answered, or not as a coordinator does; another attempt may be answered.
     case unanswered
+    /// The other side will not have this one, now or later.
+    case refused
     /// The endpoint is closed, or the other side is gone.
     case closed
     /// `interrupt()` woke a blocked call.

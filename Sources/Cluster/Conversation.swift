@@ -12,11 +12,16 @@ package final class Conversation {
   var memory: SharedVectors?
   /// The run and term that frames must belong to; nil until the coordinator's first frame tells.
   private(set) var session: Session?
+  /// The sender of its first frame as the transport knows it, who must be that of all others.
+  let sender: String?
+  /// Messages of the peer's that made no sense.
+  var defects = 0
 
   package init(
-    with peer: PeerID, settings: EndpointSettings, session: Session?
+    with peer: PeerID, settings: EndpointSettings, session: Session?, sender: String? = nil
   ) {
     self.peer = peer
+    self.sender = sender
     largestVector = settings.largestVector
     chunkBytes = settings.chunkBytes
     self.session = session

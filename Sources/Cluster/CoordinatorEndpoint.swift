@@ -95,6 +95,9 @@ package final class CoordinatorEndpoint: Sendable {
   /// What was refused or dropped so far.
   package var defects: DefectCounters { shared.value.defects }
 
+  /// How many tried to connect and could not.
+  package var turnedAway: Int { shared.value.turnedAway }
+
   /// Wakes `nextEvent` from another thread; it returns `.interrupted`. If nobody waits, the next call does.
   package func interrupt() { inbox.interrupt() }
 

@@ -15,9 +15,12 @@ final class CoordinatorLoop {
     var defects = DefectCounters()
     var progress: [PeerID: Progress] = [:]
     var rejectionsWaiting = 0
+    var turnedAway = 0
   }
 
   private static let maximumRejectionsWaiting = 64
+  /// Strangers that are told between two heartbeats what was wrong with their messages.
+  private static let maximumAnswers = 64
   /// How long to wait before trying again where nothing wakes us: a full inbox, a slow peer.
   private static let retry = Duration.milliseconds(2)
 
@@ -31,6 +34,10 @@ final class CoordinatorLoop {
 
   private var conversations: [PeerID: Conversation] = [:]
   private var leaving: Set<PeerID> = []
+  /// Lost for their bad messages: nothing more is read from them, as long as they are remembered.
+  private var ignored: Set<PeerID> = []
+  private var answers = 0
+  private var access = AccessCounters()
   private var closingSince: ContinuousClock.Instant?
 
   init(
@@ -59,6 +66,7 @@ final class CoordinatorLoop {
       }
       let inboxIsFull = inbox.isFull || closingSince != nil
       let mayHaveMore = !inboxIsFull && receive()
+      for problem in link.takeProblems() { tell(problem) }
 
       let now = ContinuousClock.now
       if inboxIsFull {
@@ -111,7 +119,7 @@ final class CoordinatorLoop {
       switch link.receive({ peer, frame in take(frame, from: peer) }) {
       case .message: if inbox.isFull { return false }
       case .oddParts(let peer): reject(Defect(.parts, "a message has one part"), from: peer)
-      case .nothing, .disconnected: return false
+      case .nothing, .disconnected, .obstructed: return false
       }
     }
     return true
@@ -119,8 +127,12 @@ final class CoordinatorLoop {
 
   private func take(_ frame: RawSpan, from peer: PeerID) {
     do throws(Defect) {
+      guard !ignored.contains(peer) else { return }
       guard let conversation = conversations[peer] else { return try admit(frame, from: peer) }
       guard !leaving.contains(peer) else { return }
+      guard conversation.sender == link.sender else {
+        throw Defect(.notJoined, "the name of a peer with another key")
+      }
       guard let parcel = try conversation.receive(frame) else { return }
       guard parcel.subject.kind.comesFromWorkers else {
         throw Defect(.direction, "\(parcel.subject.kind) sent to a coordinator")
@@ -145,11 +157,13 @@ final class CoordinatorLoop {
     guard conversations.count < settings.maximumPeers else {
       throw Defect(.full, "there are \(settings.maximumPeers) peers already")
     }
-    let conversation = Conversation(with: peer, settings: settings, session: session)
+    let conversation = Conversation(
+      with: peer, settings: settings, session: session, sender: link.sender)
     guard let parcel = try conversation.receive(frame),
-      case .hello(let hello) = try parcel.message()
+      case .hello(var hello) = try parcel.message()
     else { return }
     conversation.memory = memory?.take(hello.more[WorkerMemory.key])
+    hello.key = link.sender.flatMap(KnownKey.init(userID:))
     conversations[peer] = conversation
     inbox.post(.joined(peer, hello), weight: parcel.weight)
     // At once, so that the worker knows that somebody is there.
@@ -165,16 +179,36 @@ final class CoordinatorLoop {
     }
     if tell { inbox.post(.rejected(peer, defect), weight: 0) }
     guard let code = defect.reply else { return }
-    if let conversation = conversations[peer] {
+    // To who is to blame, not to who bears the same name.
+    if let conversation = conversations[peer], conversation.sender == link.sender {
       _ = conversation.sendAhead(.error(code, "\(defect)"), into: link)
-    } else {
+      conversation.defects += 1
+      if conversation.defects >= settings.maximumDefects {
+        if ignored.count >= settings.maximumPeers { ignored = [] }
+        ignored.insert(peer)
+        lose(peer, .misbehaved(conversation.defects))
+      }
+    } else if answers < Self.maximumAnswers {
+      answers += 1
       link.sendToStranger(peer, code, "\(defect)", session: session)
     }
   }
 
+  /// Somebody could not come in.
+  private func tell(_ problem: AccessProblem) {
+    if problem.kind != nil { shared.update { $0.turnedAway += 1 } }
+    guard let count = access.count(problem) else { return }
+    inbox.post(.turnedAway(problem, count: count), weight: 0)
+  }
+
   private func beat(_ now: ContinuousClock.Instant) {
+    answers = 0
     for (peer, conversation) in conversations {
-      if conversation.sendAhead(.heartbeat(.none), into: link) == .unreachable {
+      if let sender = conversation.sender, !link.isAllowed(sender) {
+        let reason = LossReason.noLongerAllowed
+        _ = conversation.sendAhead(.error(.notJoined, "\(reason)"), into: link)
+        lose(peer, reason)
+      } else if conversation.sendAhead(.heartbeat(.none), into: link) == .unreachable {
         lose(peer, .disconnected)
       } else if now - conversation.lastHeard > settings.silence {
         lose(peer, .silent(settings.silence))

@@ -57,6 +57,15 @@ struct EndpointAddress: Equatable {
     resolved = "tcp://\(isIPv6 ? "[\(numeric)]" : numeric):\(isAnyPort ? "*" : port)"
   }
 
+  /// Whether only processes of this machine reach an endpoint. A name counts as another machine's.
+  static func isLocal(_ text: String) -> Bool {
+    guard text.hasPrefix("tcp://") else { return true }
+    let host = text.dropFirst(6).split(separator: ":").dropLast().joined(separator: ":")
+    // A name may begin like an address: 127.0.0.1.example.org
+    let isAddress = host.allSatisfy { $0.isNumber || $0 == "." }
+    return host == "localhost" || host.hasPrefix("127.") && isAddress || host == "[::1]"
+  }
+
   /// The host's first IPv4 address, else its first IPv6 one.
   private static func numericAddress(of host: String) -> String? {
     for family in [AF_INET, AF_INET6] {

@@ -12,6 +12,8 @@ package struct EndpointSettings: Sendable {
   package var chunkBytes = FrameHeader.maximumPayload
   /// Peers that a coordinator takes.
   package var maximumPeers = 1024
+  /// Messages that make no sense before a peer is given up. One that is honest sends none.
+  package var maximumDefects = 1000
   /// How long `close()` lets what was sent leave.
   package var linger: Duration = .milliseconds(300)
 

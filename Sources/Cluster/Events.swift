@@ -9,6 +9,9 @@ package enum CoordinatorEvent: Equatable, Sendable {
   /// Something that made no sense came from `peer`, a stranger perhaps. It was counted and, where
   /// that helps, answered. Only a few of these wait at a time; the counters are complete.
   case rejected(PeerID, Defect)
+  /// Somebody could not connect, for the `count`th time with this problem. Only the first, the tenth, the
+  /// hundredth time and so on are events, and only so many keys have their own.
+  case turnedAway(AccessProblem, count: Int)
   /// `interrupt()` was called.
   case interrupted
 }
@@ -34,6 +37,12 @@ package enum LossReason: Hashable, Sendable, CustomStringConvertible {
   case backlogged
   /// The coordinator refused what this worker sent.
   case refused(ErrorCode, String)
+  /// It has sent this many messages that make no sense.
+  case misbehaved(Int)
+  /// Its key was allowed, and is not any more.
+  case noLongerAllowed
+  /// No connection came about.
+  case obstructed(AccessProblem)
 
   package var description: String {
     switch self {
@@ -42,6 +51,9 @@ package enum LossReason: Hashable, Sendable, CustomStringConvertible {
     case .incomplete: "something that it sent was lost on the way"
     case .backlogged: "it does not take what is sent to it"
     case .refused(_, let text): "refused: \(text)"
+    case .misbehaved(let count): "it has sent \(count) messages that make no sense"
+    case .noLongerAllowed: "its key is no longer allowed"
+    case .obstructed(let problem): "\(problem)"
     }
   }
 }

@@ -43,6 +43,8 @@ package struct Hello: Equatable, Sendable {
   package var processor: String
   /// Anything else that is small.
   package var more: [String: String]
+  /// The key that it has shown, as the coordinator's transport knows it; never sent.
+  package var key: KnownKey?
 
   package init(
     build: String, host: String, processID: Int, threads: Int, processor: String,

@@ -30,11 +30,28 @@ package protocol Link: AnyObject {
   /// Gives the next message, if there is one, to `body`, which may send at once. Never waits.
   func receive(_ body: (PeerID, RawSpan) -> Void) -> Reception
 
+  /// Who has sent the message that `receive` gave last, if the transport has made sure of it.
+  var sender: String? { get }
+
+  /// Whether a `sender` may still take part.
+  func isAllowed(_ sender: String) -> Bool
+
+  /// The coordinator's side only: who could not come in, since this was last asked. To be asked in
+  /// every round.
+  func takeProblems() -> [AccessProblem]
+
   /// Sleeps until a message is there (if `forMessages`), the waker is used, or the deadline has passed.
   func wait(forMessages: Bool, until deadline: ContinuousClock.Instant)
 
   /// Closes the socket; what was sent has until `linger` is over to leave.
   func close(linger: Duration)
+}
+
+/// A transport that knows everybody.
+extension Link {
+  package var sender: String? { nil }
+  package func isAllowed(_ sender: String) -> Bool { true }
+  package func takeProblems() -> [AccessProblem] { [] }
 }
 
 package enum Delivery: Sendable {
@@ -52,6 +69,8 @@ package enum Reception: Sendable {
   case nothing
   /// A worker's side only: the connection to the coordinator has ended and everything was received.
   case disconnected
+  /// A worker's side only: there will be no connection.
+  case obstructed(AccessProblem)
 }
 
 /// One life of a peer: a fresh random identity for every connection, never used again.

@@ -17,8 +17,9 @@ package final class WorkerEndpoint: Sendable {
   ///   - memory: shared with the coordinator, if it has started this worker
   ///   - timeout: how long to try; the coordinator may start later than its workers
   /// - Throws: `ClusterError.unavailable` for a malformed or unresolvable address, or if the coordinator
-  ///   speaks another protocol version or takes no more peers; `ClusterError.unanswered` if nobody answers,
-  ///   or the answer says that the hello did not arrive as it was sent
+  ///   takes no more peers; `.refused` if its keys and this side's do not go together, or it speaks another
+  ///   protocol version; `.unanswered` if nobody answers, or the answer says that the hello did not arrive
+  ///   as it was sent
   package init(
     connectingTo address: String, over transport: any Transport = ZeroMQTransport(),
     hello: Hello, settings: EndpointSettings = EndpointSettings(), memory: WorkerMemory? = nil,
@@ -62,7 +63,9 @@ package final class WorkerEndpoint: Sendable {
         }
       let code: ClusterError.Code =
         switch loss {
-        case .refused(.version, _), .refused(.full, _): .unavailable
+        case .obstructed(let problem): problem.isFinal ? .refused : .unanswered
+        case .refused(.version, _): .refused
+        case .refused(.full, _): .unavailable
         default: .unanswered
         }
       throw ClusterError(code, attempt: "join a coordinator", place: address, detail: detail)

@@ -103,6 +103,9 @@ final class WorkerLoop {
       case .message: if inbox.isFull || loss != nil { return false }
       case .oddParts: count(.parts)
       case .nothing: return false
+      case .obstructed(let problem):
+        lose(.obstructed(problem))
+        return false
       case .disconnected:
         lose(.disconnected)
         return false

@@ -1,27 +1,31 @@
 import CZeroMQ
 import Glibc
 
-/// A ROUTER or DEALER socket with what its thread waits for beside it: a signal from the compute thread and,
-/// at a worker, the news that the connection has ended.
+/// A ROUTER or DEALER socket with what its thread waits for beside it: a signal from the compute thread, and
+/// what becomes of connections.
 final class ZeroMQLink: Link {
   let address: String
   let waker: Waker
-  private var monitor: ZeroMQMonitor?
+  private var watch: ConnectionWatch?
   private var socket: ZeroMQSocket?
   private let isRouter: Bool
   private let signal: WakeSignal
-  private var hasDisconnected = false
+  /// Only where connections are encrypted.
+  private var gatekeeper: Gatekeeper?
+  private(set) var sender: String?
 
+  /// - Parameter signal: what also wakes whoever waits here
   init(
-    address: String, socket: ZeroMQSocket, monitor: ZeroMQMonitor?
-  ) throws(ClusterError) {
-    let signal = try WakeSignal()
+    address: String, socket: ZeroMQSocket, isRouter: Bool, watch: ConnectionWatch,
+    signal: WakeSignal, gatekeeper: Gatekeeper?
+  ) {
     self.address = address
-    self.signal = signal
-    waker = Waker { signal.raise() }
-    isRouter = monitor == nil
-    self.monitor = monitor
     self.socket = socket
+    self.isRouter = isRouter
+    self.watch = watch
+    self.signal = signal
+    self.gatekeeper = gatekeeper
+    waker = signal.waker
   }
 
   deinit { close(linger: .zero) }
@@ -44,17 +48,22 @@ final class ZeroMQLink: Link {
 
   func receive(_ body: (PeerID, RawSpan) -> Void) -> Reception {
     let reception = receivePart(body)
-    guard case .nothing = reception, let monitor else { return reception }
-    if !hasDisconnected {
-      while let event = monitor.next() {
-        if event == ZMQ_EVENT_DISCONNECTED { hasDisconnected = true }
-      }
-      guard hasDisconnected else { return .nothing }
-    }
+    guard case .nothing = reception, !isRouter, watch != nil else { return reception }
+    if let obstacle = watch?.findObstacle(at: address) { return .obstructed(obstacle) }
+    guard watch?.hasDisconnected == true else { return .nothing }
     // What arrived before the connection ended comes first.
     let last = receivePart(body)
     guard case .nothing = last else { return last }
     return .disconnected
+  }
+
+  func isAllowed(_ sender: String) -> Bool {
+    guard let gatekeeper, let known = KnownKey(userID: sender) else { return true }
+    return gatekeeper.allowed.name(of: known.key) != nil
+  }
+
+  func takeProblems() -> [AccessProblem] {
+    (gatekeeper?.takeProblems() ?? []) + (watch?.takeProblems() ?? [])
   }
 
   private func receivePart(_ body: (PeerID, RawSpan) -> Void) -> Reception {
@@ -65,7 +74,8 @@ final class ZeroMQLink: Link {
       guard let more else { return .nothing }
       guard more else { return .oddParts(peer) }
     }
-    let more = socket.receive { bytes, moreFollow in
+    let more = socket.receive(withSender: gatekeeper != nil) { bytes, moreFollow, sender in
+      self.sender = sender
       if !moreFollow { body(peer, bytes.bytes) }
     }
     guard let more else { return .nothing }
@@ -80,11 +90,12 @@ final class ZeroMQLink: Link {
     guard let socket else { return }
     let readable = Int16(ZMQ_POLLIN)
     var items = [zmq_pollitem_t(socket: nil, fd: signal.descriptor, events: readable, revents: 0)]
+    // A worker's connection ends only after its messages; strangers knock whatever we do.
     if forMessages {
       items.append(zmq_pollitem_t(socket: socket.handle, fd: 0, events: readable, revents: 0))
-      if !hasDisconnected, let handle = monitor?.socket.handle {
-        items.append(zmq_pollitem_t(socket: handle, fd: 0, events: readable, revents: 0))
-      }
+    }
+    if let watch, isRouter || forMessages && !watch.hasDisconnected {
+      items.append(zmq_pollitem_t(socket: watch.handle, fd: 0, events: readable, revents: 0))
     }
     // Rounded up, so that the deadline has passed when the wait was for it; a wake-up too early (a
     // signal, say) only makes the caller look again.
@@ -98,44 +109,15 @@ final class ZeroMQLink: Link {
     guard let closing = socket else { return }
     try? closing.set(ZMQ_LINGER, to: Int(linger / .milliseconds(1)))
     zmq_socket_monitor(closing.handle, nil, 0)
-    monitor = nil
+    watch = nil
     socket = nil
-  }
-}
-
-/// What libzmq tells of a socket's connections.
-struct ZeroMQMonitor {
-  let socket: ZeroMQSocket
-
-  init(
-    _ context: ZeroMQContext, watching watched: ZeroMQSocket, events: Int32
-  ) throws(ClusterError) {
-    // Contexts are not shared, so the name can be the same in each.
-    let name = "inproc://monitor"
-    guard zmq_socket_monitor(watched.handle, name, events) == 0 else {
-      throw zeroMQError("monitor a socket", at: name)
-    }
-    socket = try ZeroMQSocket(context, type: ZMQ_PAIR)
-    try socket.set(ZMQ_LINGER, to: 0)
-    guard zmq_connect(socket.handle, name) == 0 else {
-      throw zeroMQError("monitor a socket", at: name)
-    }
-  }
-
-  /// The next event's number, if there is one.
-  func next() -> Int32? {
-    var event: Int32?
-    // Two parts: the event's number (16 bits) with its value, and the address.
-    let more = socket.receive { bytes, _ in
-      if bytes.count >= 2 { event = Int32(bytes.loadUnaligned(as: UInt16.self)) }
-    }
-    if more == true { socket.dropRest() }
-    return event
+    // The last one: nobody may come in unasked.
+    gatekeeper = nil
   }
 }
 
 /// A pipe whose reading end another thread can make readable. It lives as long as anybody may raise it.
-private final class WakeSignal: Sendable {
+final class WakeSignal: Sendable {
   let descriptor: Int32
   private let writingEnd: Int32
 
@@ -158,6 +140,8 @@ private final class WakeSignal: Sendable {
     close(descriptor)
     close(writingEnd)
   }
+
+  var waker: Waker { Waker { self.raise() } }
 
   func raise() {
     var byte: UInt8 = 1

@@ -2,8 +2,9 @@ import CMemory
 import CZeroMQ
 import Glibc
 
-/// A ZeroMQ context with one I/O thread of libzmq's own. Ends after its last socket.
-final class ZeroMQContext {
+/// A ZeroMQ context with one I/O thread of libzmq's own. Ends after its last socket. Other than those it
+/// may be used on any thread.
+final class ZeroMQContext: @unchecked Sendable {
   let handle: UnsafeMutableRawPointer
 
   init() throws(ClusterError) {
@@ -97,13 +98,24 @@ final class ZeroMQSocket {
   ///
   /// - Returns: whether more parts follow; nil if nothing was there
   func receive(_ body: (_ part: UnsafeRawBufferPointer, _ moreFollow: Bool) -> Void) -> Bool? {
+    receive(withSender: false) { part, moreFollow, _ in body(part, moreFollow) }
+  }
+
+  /// The same, with the user of the sender's connection as a gatekeeper has named it.
+  func receive(
+    withSender: Bool,
+    _ body: (_ part: UnsafeRawBufferPointer, _ moreFollow: Bool, _ sender: String?) -> Void
+  ) -> Bool? {
     zmq_msg_init(incoming)
     defer { zmq_msg_close(incoming) }
     while zmq_msg_recv(incoming, handle, ZMQ_DONTWAIT) < 0 {
       guard zmq_errno() == EINTR else { return nil }
     }
     let more = zmq_msg_more(incoming) != 0
-    body(UnsafeRawBufferPointer(start: zmq_msg_data(incoming), count: zmq_msg_size(incoming)), more)
+    let sender =
+      withSender ? zmq_msg_gets(incoming, "User-Id").map { String(cString: $0) } : nil
+    let part = UnsafeRawBufferPointer(start: zmq_msg_data(incoming), count: zmq_msg_size(incoming))
+    body(part, more, sender)
     return more
   }
 

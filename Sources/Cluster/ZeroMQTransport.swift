@@ -7,24 +7,44 @@ import Glibc
 /// - One connection is one life. A worker's socket has a random identity, and when its connection ends
 ///   the link is over; a new one says hello again.
 /// - 16 messages of at most 1 MiB wait for each peer and direction inside libzmq, no more.
-/// - A stranger has 3 s to speak ZMTP, and messages above the largest frame close his connection.
+/// - A stranger has 3 s to shake hands, and messages above the largest frame close his connection.
+/// - With keys, connections are encrypted (CURVE), and only who shows an allowed key comes in.
 package struct ZeroMQTransport: Transport {
   private static let highWaterMark = 16
   private static let handshakeMilliseconds = 3000
 
-  package init() {}
+  private let keys: Keys?
+
+  package init(keys: Keys? = nil) { self.keys = keys }
+
+  /// Whether only processes of this machine reach `address`, so that no keys are needed.
+  package static func isLocal(_ address: String) -> Bool { EndpointAddress.isLocal(address) }
 
   package func listen(at address: String) throws(ClusterError) -> any Link {
     let endpoint = try EndpointAddress(parsing: address, for: .listen)
     let context = try ZeroMQContext()
+    let signal = try WakeSignal()
     let socket = try ZeroMQSocket(context, type: ZMQ_ROUTER)
     try Self.configure(socket, isIPv6: endpoint.isIPv6)
     try socket.set(ZMQ_ROUTER_MANDATORY, to: 1)
     try socket.set(ZMQ_BACKLOG, to: 1024)
+    // Connections of hosts that are gone without a word are given up after a while.
+    try socket.set(ZMQ_HEARTBEAT_IVL, to: 5000)
+    try socket.set(ZMQ_HEARTBEAT_TIMEOUT, to: 15_000)
+    var gatekeeper: Gatekeeper?
+    if let keys {
+      gatekeeper = try Gatekeeper(context, keys.admitted, waker: signal.waker)
+      try socket.set(ZMQ_CURVE_SERVER, to: 1)
+      try socket.set(ZMQ_CURVE_SECRETKEY, to: keys.own.secret)
+      try socket.set(ZMQ_ZAP_DOMAIN, to: Array(Gatekeeper.domain.utf8))
+    }
+    let watch = ConnectionWatch(try ZeroMQMonitor(context, watching: socket), keys: keys)
     guard zmq_bind(socket.handle, endpoint.resolved) == 0 else {
       throw zeroMQError("listen", at: address)
     }
-    return try ZeroMQLink(address: socket.lastEndpoint, socket: socket, monitor: nil)
+    return ZeroMQLink(
+      address: socket.lastEndpoint, socket: socket, isRouter: true, watch: watch, signal: signal,
+      gatekeeper: gatekeeper)
   }
 
   package func connect(to address: String) throws(ClusterError) -> any Link {
@@ -35,12 +55,21 @@ package struct ZeroMQTransport: Transport {
     try socket.set(ZMQ_ROUTING_ID, to: PeerID.random().bytes)
     try socket.set(ZMQ_RECONNECT_IVL, to: 50)
     try socket.set(ZMQ_RECONNECT_IVL_MAX, to: 1000)
-    let monitor = try ZeroMQMonitor(
-      context, watching: socket, events: ZMQ_EVENT_DISCONNECTED)
+    if let keys {
+      guard let server = keys.server else {
+        preconditionFailure("keys to connect with, and no server's")
+      }
+      try socket.set(ZMQ_CURVE_SERVERKEY, to: server.bytes)
+      try socket.set(ZMQ_CURVE_PUBLICKEY, to: keys.own.publicKey.bytes)
+      try socket.set(ZMQ_CURVE_SECRETKEY, to: keys.own.secret)
+    }
+    let watch = ConnectionWatch(try ZeroMQMonitor(context, watching: socket), keys: keys)
     guard zmq_connect(socket.handle, endpoint.resolved) == 0 else {
       throw zeroMQError("connect", at: address)
     }
-    return try ZeroMQLink(address: address, socket: socket, monitor: monitor)
+    return ZeroMQLink(
+      address: address, socket: socket, isRouter: false, watch: watch, signal: try WakeSignal(),
+      gatekeeper: nil)
   }
 
   private static func configure(

@@ -144,6 +144,12 @@ package final class Crew {
     }
     let refused = endpoint.defects
     if refused.total > 0 { report(CrewEvent(.rejected, "messages refused: \(refused)")) }
+    let turnedAway = endpoint.turnedAway
+    if turnedAway > 0 {
+      report(
+        CrewEvent(
+          .refusal, "connections turned away: \(turnedAway)", ["count": .integer(turnedAway)]))
+    }
   }
 
   private func audit(at position: RunState.Position) -> LaneAudit? {
@@ -187,7 +193,9 @@ package final class Crew {
     membership[peer].map { Self.name(of: $0.hello) } ?? "\(peer)"
   }
 
-  private static func name(of hello: Hello) -> String { "\(hello.host):\(hello.processID)" }
+  private static func name(of hello: Hello) -> String {
+    "\(hello.host):\(hello.processID)" + (hello.key.map { " (key \($0.name))" } ?? "")
+  }
 
   private func perform(_ work: any CrewWork) throws {
     // Nothing is begun once there is a reason to stop, however much there is to read.
@@ -219,7 +227,10 @@ package final class Crew {
     case .interrupted: break
     case .joined(let peer, let hello): try admit(peer, hello)
     case .message(let peer, let message): try take(message, from: peer)
+    case .lost(let peer, .noLongerAllowed):
+      miss(peer, .refusal, "is sent away: \(LossReason.noLongerAllowed)")
     case .lost(let peer, let loss): miss(peer, .death, "is lost: \(loss)")
+    case .turnedAway(let problem, let count): report(Self.event(problem, count))
     case .rejected(let peer, let defect):
       guard defectsSaid.insert(defect.kind).inserted else { return }
       report(
@@ -227,6 +238,16 @@ package final class Crew {
           .rejected,
           "refused a message from \(name(of: peer)): \(defect); more of these are counted"))
     }
+  }
+
+  private static func event(_ problem: AccessProblem, _ count: Int) -> CrewEvent {
+    CrewEvent(
+      .refusal, count == 1 ? "\(problem)" : "\(problem) (\(count) times by now)",
+      [
+        "problem": .text(problem.name), "count": .integer(count),
+        "key": problem.key.map { .text($0.fingerprint) } ?? .none,
+        "address": problem.address.map { .text($0) } ?? .none,
+      ])
   }
 
   private func take(_ message: Message, from peer: PeerID) throws {
@@ -352,7 +373,10 @@ package final class Crew {
         .join,
         "worker \(name(of: member.peer)) is ready (\(membership.ready.count)"
           + (wanted.map { " of \($0))" } ?? " now)"),
-        ["worker": .text(name(of: member.peer)), "workers": .integer(membership.ready.count)]))
+        [
+          "worker": .text(name(of: member.peer)), "workers": .integer(membership.ready.count),
+          "key": member.hello.key.map { .text($0.key.fingerprint) } ?? .none,
+        ]))
     if weights.values.count > 0 { try sendWeights(to: member.peer) }
   }
 }

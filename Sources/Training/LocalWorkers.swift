@@ -61,12 +61,13 @@ package final class LocalWorkers: Sendable {
       partials: try SharedVectors(inherited: memoryDescriptors.partials))
   }
 
-  /// Starts `executable` with `arguments`.
+  /// Starts `executable` with `arguments`, and tells it a secret on its standard input, if there is one.
   ///
   /// - Parameter memory: to share with it, which it is told by `--shares-memory`
   /// - Throws: `TrainingError.unavailable` if the system refuses
   package func start(
-    _ executable: String, _ arguments: [String], sharing memory: CoordinatorMemory? = nil
+    _ executable: String, _ arguments: [String], secret: String? = nil,
+    sharing memory: CoordinatorMemory? = nil
   ) throws {
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
@@ -119,10 +120,15 @@ package final class LocalWorkers: Sendable {
     let child = pid
     state.withLock { _ = $0.running.insert(child) }
     let held = leash[1]
+    if let secret {
+      // A pipe takes so little at once, and what the child does not read is nobody's.
+      let line = Array((secret + "\n").utf8)
+      _ = write(held, line, line.count)
+    }
     let thread = Thread { [self] in
       let again = watch(child)
       close(held)
-      if again { restart(executable, arguments, memory) }
+      if again { restart(executable, arguments, secret, memory) }
     }
     thread.name = "watch \(child)"
     thread.start()
@@ -176,12 +182,12 @@ package final class LocalWorkers: Sendable {
   }
 
   private func restart(
-    _ executable: String, _ arguments: [String], _ memory: CoordinatorMemory?
+    _ executable: String, _ arguments: [String], _ secret: String?, _ memory: CoordinatorMemory?
   ) {
     // A worker that dies at once should not take all its chances within a blink.
     usleep(200_000)
     let isWanted = state.withLock { !$0.dismissed }
-    if isWanted { try? start(executable, arguments, sharing: memory) }
+    if isWanted { try? start(executable, arguments, secret: secret, sharing: memory) }
     state.withLock { $0.starting -= 1 }
     onDeath()
   }

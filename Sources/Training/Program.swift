@@ -114,6 +114,31 @@ package enum Program {
     }
   }
 
+  /// A line of standard input, which the one at its other end must have written by now.
+  ///
+  /// - Returns: nil if there is none of a reasonable length
+  package static func readLineOfStandardInput() -> String? {
+    var line: [UInt8] = []
+    var byte: UInt8 = 0
+    while line.count < 1024 {
+      let count = read(STDIN_FILENO, &byte, 1)
+      if count < 0 && errno == EINTR { continue }
+      guard count == 1 else { return nil }
+      if byte == 10 { return String(decoding: line, as: UTF8.self) }
+      line.append(byte)
+    }
+    return nil
+  }
+
+  /// Lets this process have as many connections as the system allows: strangers who knock must not
+  /// leave it without the files that it needs.
+  package static func allowManyConnections() {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+    limit.rlim_cur = min(limit.rlim_max, 65_536)
+    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+  }
+
   /// Ends this process when its standard input ends: it hangs on the one who holds the other end.
   package static func endWithStandardInput() {
     let thread = Thread {
@@ -198,7 +223,11 @@ package final class Counter: Sendable {
 
 extension LocalWorkers {
   /// Starts `count` workers of the program `worker` that lies beside this one.
-  package func startWorkers(_ count: Int, threads: Int, _ launching: RunSession.Launching) throws {
+  ///
+  /// - Parameter credentials: what they need to come in, as `Keys` writes it; nil without keys
+  package func startWorkers(
+    _ count: Int, threads: Int, credentials: String? = nil, _ launching: RunSession.Launching
+  ) throws {
     guard count > 0 else { return }
     let here = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
     let program = here.deletingLastPathComponent().appendingPathComponent("worker").path
@@ -212,7 +241,8 @@ extension LocalWorkers {
         [
           "--connect", launching.address, "--data", launching.store.path,
           "--threads", String(threads), "--leashed",
-        ], sharing: launching.memory)
+        ] + (credentials == nil ? [] : ["--keys", "-"]), secret: credentials,
+        sharing: launching.memory)
     }
   }
 }

@@ -124,7 +124,7 @@ package struct RunSession {
     settings.auditEvery = auditEvery
     let crew = Crew(
       endpoint, lanes: configuration.training.lanes, contributionCount: count,
-      welcome: Welcome(configuration: configuration.yaml, storeFingerprint: store.fingerprint),
+      welcome: try Welcome(configuration, store),
       settings: settings
     ) { report.crew($0, step: state.position.step) }
     crew.local = local

@@ -229,7 +229,7 @@ package struct WorkerLife {
 
   private func open(_ welcome: Welcome) throws -> Store {
     let store = try Store(URL(fileURLWithPath: store))
-    try store.require(fingerprint: welcome.storeFingerprint)
+    try welcome.require(store)
     return store
   }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Cluster
 import Foundation
 import Training
 
@@ -14,6 +15,7 @@ import Training
         coordinator --workers 4
         coordinator --config configs/k2c2.yaml --data STORE --run runs/k2c2 --workers 4
         coordinator --resume runs/k2c2 --workers 2
+        coordinator --bind tcp://0.0.0.0:5700 --await 4 --keys keys --data STORE
 
       Exit codes: 0 done; 64 wrong usage; 65 bad input; 69 a worker, port or disk is unavailable; \
       70 a bug; 130 interrupted. After 69 and 130 the state is saved: --resume goes on.
@@ -73,6 +75,11 @@ import Training
       "Every N-th step two workers compute one of the lanes, and other bits end the run (default: never).",
       valueName: "N"))
   var audit: Int?
+  @Option(
+    help: ArgumentHelp(
+      "A folder of keys, made by `tutti keygen`: only workers with allowed keys may join.",
+      valueName: "folder"))
+  var keys: String?
   @Flag(
     help: "Let workers connect from other machines without keys: whoever reaches the port may join."
   )
@@ -116,10 +123,13 @@ import Training
     if awaited > 0 && bind == nil {
       throw ValidationError("--await needs --bind, so that workers know where to connect")
     }
-    if let bind, !Self.isLoopback(bind), !insecure {
+    if let bind, !ZeroMQTransport.isLocal(bind), keys == nil, !insecure {
       throw ValidationError(
-        "--bind \(bind) is reachable from other machines, and this run has no keys: "
-          + "--insecure lets whoever reaches the port join, use it in a trusted network only")
+        "--bind \(bind) is reachable from other machines, and this run has no keys: give it --keys with "
+          + "a folder that `tutti keygen` has made; --insecure lets whoever reaches the port join")
+    }
+    if keys != nil && insecure {
+      throw ValidationError("--keys lets only some join, --insecure everybody: give one of them")
     }
     if folder != nil && resume != nil {
       throw ValidationError("--run names a new run, --resume an old one: give one of them")
@@ -142,6 +152,15 @@ import Training
       self.threads ?? max(1, ProcessInfo.processInfo.activeProcessorCount / max(workers, 1))
     (session.localWorkers, session.localThreads) = (workers, threads)
     if let memory { session.memory = memory }
+    let keys = try keys.map { try KeyFolder($0).coordinatorKeys() }
+    session.transport = ZeroMQTransport(keys: keys)
+    // Nobody else has it, and nobody finds it on a disk or in a command line.
+    let credentials = try keys?.makeCredentials(for: "local")
+    if insecure, let bind, !ZeroMQTransport.isLocal(bind) {
+      Program.say(
+        "warning: --insecure: whoever reaches \(bind) may join this run and read its data")
+    }
+    Program.allowManyConnections()
     if let bind { session.address = bind }
     let wake = Wake()
     let interruption = Interruption { wake() }
@@ -154,7 +173,7 @@ import Training
     session.local = local
     session.launch = { launching in
       wake.set(launching.wake)
-      try local.startWorkers(workers, threads: threads, launching)
+      try local.startWorkers(workers, threads: threads, credentials: credentials, launching)
     }
     defer {
       local.dismiss()
@@ -162,14 +181,6 @@ import Training
     }
     let outcome = try session.run()
     print(outcome.summary)
-  }
-
-  private static func isLoopback(_ address: String) -> Bool {
-    guard address.hasPrefix("tcp://") else { return true }
-    let host = address.dropFirst(6).split(separator: ":").dropLast().joined(separator: ":")
-    // A name may begin like an address: 127.0.0.1.example.org
-    let isAddress = host.allSatisfy { $0.isNumber || $0 == "." }
-    return host == "localhost" || host.hasPrefix("127.") && isAddress || host == "[::1]"
   }
 }
 

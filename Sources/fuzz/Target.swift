@@ -21,7 +21,7 @@ package struct Target: Sendable {
 
   package static let all: [Target] = [
     .tagsFile, .importers, .numPy, .safetensors, .checkpoint, .model, .weights, .configuration,
-    .frames, .preparation, .store,
+    .frames, .preparation, .store, .keyFile,
   ]
 
   package static func named(_ name: String) -> Target? { all.first { $0.name == name } }
@@ -46,7 +46,7 @@ package struct Target: Sendable {
       case let error as CheckpointError: error.code != .unreadable
       case let error as ConfigurationError: error.code != .unreadable
       case let error as TrainingError: error.status == .badInput
-      case is Defect, is NetworkError, is AudioError: true
+      case is Defect, is NetworkError, is AudioError, is KeyError: true
       default: false
       }
     let longestLine = "\(error)".split(separator: "\n").map(\.utf8.count).max() ?? 0

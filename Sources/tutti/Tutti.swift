@@ -6,11 +6,11 @@ import Training
 @main struct Tutti: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "tutti",
-    abstract: "Prepare data, look at models and stores, judge them, tag sounds.",
+    abstract: "Prepare data, look at models and stores, judge them, tag sounds, make keys.",
     version: Build.description,
     subcommands: [
       Synthesize.self, Prepare.self, Inspect.self, Evaluate.self, Tag.self, Export.self,
-      Import.self,
+      Import.self, Keygen.self,
     ])
 }
 

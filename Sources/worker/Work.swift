@@ -8,10 +8,10 @@ import Training
   static let configuration = CommandConfiguration(
     commandName: "worker", abstract: "Compute gradients for a coordinator.",
     discussion: """
-      worker --connect tcp://HOST:5700 --data STORE
+      worker --connect tcp://HOST:5700 --keys keys --data STORE
 
-      Exit codes: 0 the run is over; 64 wrong usage; 65 bad data; 69 the coordinator is unavailable or \
-      refuses this worker; 130 interrupted.
+      Exit codes: 0 the run is over; 64 wrong usage; 65 bad data or keys; 69 the coordinator is \
+      unavailable or refuses this worker; 130 interrupted.
       """, version: Build.description)
 
   @Option(help: ArgumentHelp("The coordinator's address.", valueName: "tcp://host:port"))
@@ -27,6 +27,12 @@ import Training
   var memory: MemoryBudget?
   @Option(help: "Seconds to look for the coordinator, at first and whenever it is lost.")
   var wait = 600
+  @Option(
+    help: ArgumentHelp(
+      "A folder of keys, made by `tutti keygen` for this host.", valueName: "folder"))
+  var keys: String?
+  @Flag(help: "Connect to another machine without keys: whoever is there is believed.")
+  var insecure = false
   @Flag(help: .hidden)
   var leashed = false
   @Flag(help: .hidden)
@@ -37,6 +43,14 @@ import Training
       throw ValidationError("--threads must be from 1 to 1024, not \(threads)")
     }
     guard wait > 0 else { throw ValidationError("--wait must be positive, not \(wait)") }
+    if !ZeroMQTransport.isLocal(connect), keys == nil, !insecure, !leashed {
+      throw ValidationError(
+        "--connect \(connect) is another machine's, and this worker has no keys: give it --keys with a "
+          + "folder that `tutti keygen` has made; --insecure believes whoever is there")
+    }
+    if keys != nil && insecure {
+      throw ValidationError("--keys and --insecure contradict each other: give one of them")
+    }
   }
 
   func run() throws {
@@ -44,7 +58,11 @@ import Training
   }
 
   private func work() throws {
+    let keys = try readKeys()
     if leashed { Program.endWithStandardInput() }
+    if insecure, !ZeroMQTransport.isLocal(connect) {
+      Program.say("warning: --insecure: whoever answers at \(connect) is believed")
+    }
     let store = try data.map { URL(fileURLWithPath: $0) } ?? Program.embeddedStore()
     let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
     var life = WorkerLife(
@@ -55,7 +73,7 @@ import Training
     var interruption: Interruption?
     do {
       try life.serve(
-        connect, wait: .seconds(wait), returns: !leashed,
+        connect, wait: .seconds(wait), returns: !leashed, over: ZeroMQTransport(keys: keys),
         interruptible: { interrupt in
           wake.set(interrupt)
           // Not before there is something to leave: until then a signal just ends the process.
@@ -66,6 +84,19 @@ import Training
       // The coordinator on the other end of the leash has been told, or is gone: it has the word.
       Foundation.exit(ExitStatus(error).rawValue)
     }
+  }
+
+  /// - Returns: nil if connections are not encrypted
+  private func readKeys() throws -> Keys? {
+    guard let keys else { return nil }
+    guard keys == "-" else { return try KeyFolder(keys).workerKeys() }
+    guard let line = Program.readLineOfStandardInput(),
+      let read = Keys(credentials: line, from: "standard input")
+    else {
+      throw TrainingError(
+        .badInput, "standard input gives no keys: a coordinator writes them there for --keys -")
+    }
+    return read
   }
 }
 

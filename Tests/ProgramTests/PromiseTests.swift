@@ -168,6 +168,33 @@ struct PromiseTests {
     }
   }
 
+  @Test("of two coordinators that go on with a run at once, one does and the other says so")
+  func twoResume() throws {
+    try Program.start("coordinator", material.training(run, "--workers", "1")) { coordinator in
+      try coordinator.wait(for: "a few steps") { try metrics(run, "step").count >= 8 }
+      coordinator.signal(SIGKILL)
+      _ = try coordinator.wait()
+    }
+    let resuming = material.resuming(run, "--bind", "tcp://127.0.0.1:0", "--await", "1")
+    try Program.start("coordinator", resuming) { first in
+      try Program.start("coordinator", resuming) { second in
+        while !first.hasEnded && !second.hasEnded { usleep(2_000) }
+        let (winner, loser) = first.hasEnded ? (second, first) : (first, second)
+        let ending = try loser.wait()
+        #expect(ending.code == 69)
+        #expect(ending.lastError.contains("is being written by another coordinator"))
+        try winner.wait(for: "its port") { winner.errors.contains("waiting for 1 worker at ") }
+        let port = try #require(winner.errors.firstMatch(of: /127\.0\.0\.1:(\d+)/)?.1)
+        let worker = try Program.run(
+          "worker", ["--connect", "tcp://127.0.0.1:\(port)", "--data", material.store])
+        #expect(worker.code == 0, "\(worker.errors)")
+        let end = try winner.wait()
+        #expect(end.code == 0, "\(end.errors)")
+      }
+    }
+    try expectReference()
+  }
+
   @Test(
     "a full disk ends the run; with space again it goes on to the same bytes",
     .enabled(if: SmallDisk.canBeMade, "only root can mount a disk of a hundred kilobytes"))

@@ -88,7 +88,41 @@ struct RefusalTests {
 }
 
 extension Refusal {
-  static let early: [Refusal] = commandLines + configurations + stores + lists + models
+  static let early: [Refusal] =
+    commandLines + configurations + stores + lists + models + keys
+
+  // MARK: 65, keys
+
+  private static let keys = [
+    Refusal("keys that are not there", "coordinator", 65, says: "tutti keygen --keys", "nowhere") {
+      $0.training("--keys", $0.folder / "nowhere")
+    },
+    Refusal("a worker's keys that are not there", "worker", 65, says: "worker.secret is missing") {
+      ["--connect", "tcp://192.0.2.1:5700", "--keys", $0.folder / "nowhere"]
+    },
+    Refusal("a private key that others may read", "coordinator", 65, says: "mode 644", "chmod 600")
+    {
+      let keys = try $0.keys()
+      chmod(keys + "/coordinator.secret", 0o644)
+      return $0.training("--keys", keys)
+    },
+    Refusal("a damaged private key", "worker", 65, says: "worker.secret is damaged", "fingerprint")
+    {
+      let file = try $0.keys() + "/hosts/oboe/worker.secret"
+      let text = String(decoding: try Files.bytes(file), as: UTF8.self)
+      try Files.write(text.replacing("fingerprint = \"", with: "fingerprint = \"0"), to: file)
+      chmod(file, 0o600)
+      return ["--connect", "tcp://127.0.0.1:1", "--keys", $0.folder / "keys/hosts/oboe"]
+    },
+    Refusal("a private key in the list", "coordinator", 65, says: "holds a private key") {
+      let keys = try $0.keys()
+      try Files.copy(keys + "/hosts/oboe/worker.secret", to: keys + "/allowed/horn.public")
+      return $0.training("--keys", keys)
+    },
+    Refusal("a coordinator's keys for a worker", "worker", 65, says: "hosts/NAME to copy here") {
+      ["--connect", "tcp://127.0.0.1:1", "--keys", try $0.keys()]
+    },
+  ]
 
   // MARK: 64, the command line
 
@@ -128,6 +162,27 @@ extension Refusal {
     },
     Refusal("a name that begins like an address", "coordinator", 64, says: "--insecure") {
       $0.training("--bind", "tcp://127.0.0.1.example.org:5700")
+    },
+    Refusal("a port open to all, without a word on keys", "coordinator", 64, says: "tutti keygen") {
+      $0.training("--bind", "tcp://192.0.2.1:5700")
+    },
+    Refusal("keys and no keys", "coordinator", 64, says: "--keys", "--insecure", "one of them") {
+      $0.training("--keys", $0.folder / "keys", "--insecure")
+    },
+    Refusal("another machine without keys", "worker", 64, says: "tutti keygen", "--insecure") { _ in
+      ["--connect", "tcp://192.0.2.1:5700"]
+    },
+    Refusal("a worker with keys and none", "worker", 64, says: "--keys", "--insecure") {
+      ["--connect", "tcp://127.0.0.1:1", "--keys", $0.folder / "keys", "--insecure"]
+    },
+    Refusal("a worker's name that is a path", "tutti", 64, says: "../oboe", "letters, digits") {
+      ["keygen", "--keys", $0.folder / "keys", "--worker", "../oboe"]
+    },
+    Refusal("a worker's name twice", "tutti", 64, says: "twice") {
+      ["keygen", "--keys", $0.folder / "keys", "--worker", "a", "--worker", "a"]
+    },
+    Refusal("keys on a host without its name", "tutti", 64, says: "--on-host") {
+      ["keygen", "--keys", $0.folder / "keys", "--on-host"]
     },
     Refusal("endless clips", "tutti", 64, says: "--clips", "99999999999") {
       ["synthesize", "--out", $0.folder / "prepared", "--clips", "99999999999"]
@@ -444,6 +499,12 @@ extension Refusal {
 }
 
 extension Refusal.Place {
+  /// A folder of keys with a worker called oboe.
+  func keys() throws -> String {
+    try ["keygen", "--keys", folder / "keys", "--worker", "oboe"].run(as: "tutti")
+    return folder / "keys"
+  }
+
   /// A store of four clips with tags of its own.
   func otherStore() throws -> String {
     try preparing(Refusal.otherList).run(as: "tutti")
