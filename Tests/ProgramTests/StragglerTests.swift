@@ -22,17 +22,25 @@ struct StragglerTests {
     ["--connect", address, "--data", material.store, "--threads", "1"]
   }
 
-  /// Trains with two workers, one of them behind the proxy.
-  private func train(_ more: [String] = [], meanwhile: (Program) throws -> Void = { _ in }) throws {
-    let training = material.training(run, "--bind", address, "--await", "2") + more
+  /// Trains with a worker behind the proxy and, from the beginning or later, another one.
+  private func train(
+    _ more: [String] = [], other isThere: Bool = true,
+    meanwhile: (_ coordinator: Program, _ worker: Program) throws -> Void = { _, _ in }
+  ) throws {
+    let training = material.training(run, "--bind", address, "--await", isThere ? "2" : "1") + more
     try Program.start("coordinator", training) { coordinator in
       try Program.start("worker", worker(proxy.address)) { worker in
-        try Program.start("worker", self.worker(address)) { _ in
+        func finish() throws {
           try proxy.serve {
-            try meanwhile(worker)
+            try meanwhile(coordinator, worker)
             let ending = try coordinator.wait()
             #expect(ending.code == 0, "\(ending.errors)")
           }
+        }
+        if isThere {
+          try Program.start("worker", self.worker(address)) { _ in try finish() }
+        } else {
+          try finish()
         }
       }
     }
@@ -48,7 +56,7 @@ struct StragglerTests {
   func late() throws {
     // What this worker says after its first steps does not arrive before the run is over.
     proxy.arm(
-      Proxy.Strike(sender: .worker, kind: .partial, spared: 3, harm: .delay(.seconds(3600))))
+      Proxy.Strike(sender: .worker, kind: .partial, spared: 1, harm: .delay(.seconds(3600))))
     try train(["--silence", "3600"])
     #expect(proxy.struck.count == 1)
     let duplicates = try events("duplicate")
@@ -60,7 +68,7 @@ struct StragglerTests {
 
   @Test("a worker that stands still most of the time leaves no trace in the result")
   func slowedDown() throws {
-    try train(["--silence", "60"]) { worker in
+    try train(["--silence", "60"]) { _, worker in
       for _ in 0..<20 where !worker.hasEnded {
         worker.signal(SIGSTOP)
         usleep(80_000)
@@ -85,7 +93,7 @@ struct StragglerTests {
   @Test("a worker with other weights is found out, gets the right ones, and its answer is not used")
   func otherWeights() throws {
     proxy.arm(Proxy.Strike(sender: .coordinator, kind: .parameters, spared: 4, harm: .forge(spoil)))
-    try train()
+    try train(other: false)
     let events = try events("desynchronised")
     #expect(events.count == 1)
     #expect(events.first?["step"] as? Int == 4)
@@ -99,7 +107,11 @@ struct StragglerTests {
       proxy.arm(
         Proxy.Strike(sender: .coordinator, kind: .parameters, spared: spared, harm: .forge(spoil)))
     }
-    try train()
+    try train(other: false) { coordinator, _ in
+      try coordinator.wait(for: "its dismissal") { try !events("leave").isEmpty }
+      let other = try Program.run("worker", worker(address))
+      #expect(other.code == 0, "\(other.errors)")
+    }
     let leave = try #require(try events("leave").first)
     #expect((leave["text"] as? String ?? "").contains("with other weights than those sent to it"))
   }
