@@ -95,7 +95,7 @@ extension AccessProblem: CustomStringConvertible {
     case .withKeys: "refused \(who) with keys, and this side has none: start it with --keys, too"
     case .otherProtocol: "refused \(who) who does not speak as ZeroMQ does"
     case .leftEarly: "\(who) connected, but left or kept silent before the handshake was over"
-    case .keyFile(let sentence): "passed over a public key: \(sentence)"
+    case .keyFile(let sentence): sentence
     case .refused(let own, let place):
       "it does not know this worker's \(own) (\(place)): copy its public key into the folder allowed of "
         + "the coordinator's keys, if this worker may join"

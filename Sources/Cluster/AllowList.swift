@@ -42,19 +42,23 @@ package final class AllowList: Sendable {
     return state.added[key] ?? state.found[key]
   }
 
-  /// Looks at the folder again. If it cannot be looked at, all stays as it is, with a complaint.
+  /// Looks at the folder again. If the system cannot do that now, all stays as it is, with a complaint:
+  /// who is in must not be sent away because files have run out.
   func refresh() {
     guard let folder else { return }
     do throws(KeyError) {
       let (found, complaints) = try Self.read(folder)
       state.update { state in
         state.found = found
-        state.complain(complaints)
+        state.complain(complaints, "; it lets nobody in")
       }
     } catch {
       state.update { state in
-        if error.code == .missing { state.found = [:] }
-        state.complain([error])
+        guard error.code == .unavailable else {
+          state.found = [:]
+          return state.complain([error], "; it lets nobody in")
+        }
+        state.complain([error], "; who may join stays as it was")
       }
     }
   }
@@ -94,6 +98,7 @@ package final class AllowList: Sendable {
         }
         found[try KeyFile.readPublic(path)] = name
       } catch {
+        if error.code == .unavailable { throw error }
         // One that is removed in this moment is no defect.
         if error.code != .missing { complaints.append(error) }
       }
@@ -113,8 +118,8 @@ package final class AllowList: Sendable {
 
 extension AllowList.State {
   /// Each once, as long as it holds; however many files there are, few of them.
-  fileprivate mutating func complain(_ defects: [KeyError]) {
-    let sentences = defects.prefix(16).map(\.description)
+  fileprivate mutating func complain(_ defects: [KeyError], _ consequence: String) {
+    let sentences = defects.prefix(16).map { "\($0)\(consequence)" }
     complaints += sentences.filter { !told.contains($0) }
     told = Set(sentences)
   }

@@ -196,8 +196,8 @@ extension BidirectionalCollection where Element == UInt8 {
 package struct KeyError: Error, Equatable, CustomStringConvertible {
   package enum Code: Sendable {
     case missing, unreadable, damaged, tooOpen, exists
-    /// It cannot be written.
-    case unwritable
+    /// The system cannot do it now: a full disk, no more open files.
+    case unavailable
   }
 
   package let code: Code
@@ -212,12 +212,10 @@ package struct KeyError: Error, Equatable, CustomStringConvertible {
     switch number {
     case ENOENT: KeyError(.missing, path: path, detail: "is missing")
     case EEXIST: KeyError(.exists, path: path, detail: "is there already")
-    case ENOSPC, EDQUOT, EROFS:
-      KeyError(
-        .unwritable, path: path, detail: "cannot be written: \(String(cString: strerror(number)))")
     default:
       KeyError(
-        .unreadable, path: path, detail: "cannot be used: \(String(cString: strerror(number)))")
+        [EACCES, EPERM, ELOOP, ENOTDIR, ENAMETOOLONG].contains(number) ? .unreadable : .unavailable,
+        path: path, detail: "cannot be used: \(String(cString: strerror(number)))")
     }
   }
 

@@ -33,7 +33,7 @@ package enum ExitStatus: Int32, Sendable {
       case .occupied: self = .badInput
       case .busy, .notWritable, .diskFull: self = .unavailable
       }
-    case let error as KeyError: self = error.code == .unwritable ? .unavailable : .badInput
+    case let error as KeyError: self = error.code == .unavailable ? .unavailable : .badInput
     case is ConfigurationError, is NetworkError, is CheckpointError, is AudioError: self = .badInput
     default: self = .fault
     }

@@ -135,7 +135,8 @@ struct TrustTests {
       let lines = ending.errors.split(separator: "\n").filter {
         $0.contains(stranger.coordinatorSays)
       }
-      #expect(lines.count == 1, "\(ending.errors)")
+      // The first time and, as a worker knocks more than once, perhaps the tenth.
+      #expect((1...2).contains(lines.count), "\(ending.errors)")
     }
     let told = try events("refusal").compactMap { $0["problem"] as? String }
     #expect(told.contains(stranger.problem))
