@@ -70,7 +70,7 @@ let package = Package(
     .executableTarget(
       name: "coordinator",
       dependencies: [
-        "Training", "Synthesis",
+        "Training", "Synthesis", "Cluster",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(

@@ -28,6 +28,8 @@ package struct RunSession {
   package var localThreads = 1
   /// What the coordinator and its local workers may take, all together.
   package var memory = MemoryBudget.machine
+  /// How vectors travel.
+  package var topology = TopologyChoice.star
   /// Whether workers may run on another kind of processor than the coordinator.
   package var allowsMixedProcessors = false
   package var output = ProgressDisplay.Output.standardError
@@ -120,9 +122,12 @@ package struct RunSession {
       build: Build.version, processor: Processor.description,
       proof: allowsMixedProcessors ? nil : LaneProbe.hash(network, pool: ThreadPool(threads: 1)))
     settings.patience = patience
+    settings.topology = topology
     let crew = Crew(
       endpoint, lanes: configuration.training.lanes, contributionCount: count,
-      welcome: Welcome(configuration: configuration.yaml, storeFingerprint: store.fingerprint),
+      welcome: Welcome(
+        configuration: configuration.yaml, storeFingerprint: store.fingerprint,
+        more: topology == .star ? [:] : [WorkerLife.topologyKey: topology.rawValue]),
       settings: settings
     ) { report.crew($0, step: state.position.step) }
     crew.local = local

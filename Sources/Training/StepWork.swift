@@ -15,6 +15,11 @@ final class StepWork: CrewWork {
   private var hasOrphans = false
   private var isDuplicated: Set<Int> = []
   private var refreshed: Set<PeerID> = []
+  /// Who sums which slice, while the step is shared.
+  private var plan: (version: UInt64, owners: [PeerID])?
+  /// Whether it was begun so.
+  private(set) var wasShared = false
+  private var longest = Duration.zero
 
   private let clock = ContinuousClock()
   private let start: ContinuousClock.Instant
@@ -26,6 +31,8 @@ final class StepWork: CrewWork {
   /// A worker is late when it takes this many times what its lanes should take, and this much more.
   private static let patience = 2.0
   private static let leastDelay = Duration.milliseconds(100)
+  /// So long slices may be on their way after all lanes should have been computed.
+  private static let sharingPatience = Duration.seconds(5)
 
   /// - Parameter reduction: of the run; the step begins it anew
   init(
@@ -50,6 +57,11 @@ final class StepWork: CrewWork {
     trouble.map { ($0.lanes, clock.now - $0.since) }
   }
 
+  /// What the exchange took beside the slowest worker's computing, if nothing has happened in it.
+  var exchangeSeconds: Double? {
+    trouble != nil || !isDuplicated.isEmpty ? nil : (clock.now - start - longest) / .seconds(1)
+  }
+
   func isHeld(by peer: PeerID) -> Bool { held[peer]?.isEmpty == false }
 
   // MARK: Handing out
@@ -58,18 +70,49 @@ final class StepWork: CrewWork {
     if isDone || crew.ready.isEmpty { return }
     if !hasBegun {
       hasBegun = true
-      for member in crew.dealt() { try order(member.lanes, from: member.peer, of: crew) }
+      let dealt = crew.dealt()
+      plan = try crew.plan(for: dealt)
+      if let plan {
+        wasShared = true
+        reduction.share(among: plan.owners.count)
+      }
+      for member in dealt { try order(member.lanes, from: member.peer, of: crew) }
     } else if hasOrphans {
+      try gather(crew)
       try adopt(crew)
     }
+    if plan == nil { try duplicate(crew) } else { try watch(crew) }
+  }
+
+  /// Gives the slices their time, and then has the step finished without them.
+  private func watch(_ crew: Crew) throws {
+    let lanes = held.keys.map { crew.lanes(of: $0) }.max() ?? 0
+    guard let typical = crew.medianSecondsPerLane else {
+      deadline = nil
+      return
+    }
+    let due = start + Self.sharingPatience + .seconds(Self.patience * typical * Double(lanes))
+    guard clock.now >= due else {
+      deadline = due
+      return
+    }
+    crew.giveUpSharing("step \(position.step + 1) did not come together among the workers")
+    try gather(crew)
     try duplicate(crew)
+  }
+
+  /// Has everybody send here what he has added: the step goes on as a star.
+  private func gather(_ crew: Crew) throws {
+    guard plan != nil else { return }
+    plan = nil
+    for peer in held.keys { try crew.send(.gather(step: position.step), to: peer) }
   }
 
   private func order(_ lanes: Range<Int>, from peer: PeerID, of crew: Crew) throws {
     held[peer, default: []].formUnion(lanes)
     let order = Compute(
       step: position.step, epoch: position.epoch, stepInEpoch: position.stepInEpoch, lanes: lanes,
-      clipsInStep: clipsInStep)
+      clipsInStep: clipsInStep, plan: plan?.version ?? 0)
     try crew.send(.compute(order), to: peer)
   }
 
@@ -135,12 +178,23 @@ final class StepWork: CrewWork {
     switch message {
     case .timing(let timing) where timing.step == position.step && !timing.lanes.isEmpty:
       elapsed += timing.elapsed
+      longest = max(longest, timing.elapsed)
       waited += timing.waited
       crew.observe(
         peer, secondsPerLane: timing.elapsed / .seconds(1) / Double(timing.lanes.count))
     case .partial(let partial): try take(partial, from: peer, of: crew)
+    case .slice(let slice): try take(slice, from: peer)
     default: break
     }
+  }
+
+  private func take(_ slice: Slice, from peer: PeerID) throws {
+    guard let plan, plan.owners.firstIndex(of: peer) == slice.index else { return }
+    if reduction.accept(slice) == .malformed {
+      throw Mistake(
+        description: "sent a slice of \(slice.values.count) values of step \(position.step + 1)")
+    }
+    if isDone { held = [:] }
   }
 
   private func take(_ partial: Partial, from peer: PeerID, of crew: Crew) throws {

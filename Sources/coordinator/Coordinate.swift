@@ -1,4 +1,5 @@
 import ArgumentParser
+import Cluster
 import Foundation
 import Training
 
@@ -32,6 +33,10 @@ import Training
     help: ArgumentHelp(
       "Override a setting, such as model.size=0.25M. May be repeated.", valueName: "key=value"))
   var overrides: [String] = []
+  @Option(
+    help: ArgumentHelp(
+      "How vectors travel: star, sharded or auto. The result is the same.", valueName: "way"))
+  var topology = TopologyChoice.star
   @Option(
     help: ArgumentHelp(
       "What lanes' gradients travel in, fp32, bf16 or fp16: short for --set training.wire.",
@@ -137,6 +142,7 @@ import Training
     session.interruption = { interruption.signalName }
     session.expectsOthers = bind != nil
     session.patience = .seconds(wait)
+    session.topology = topology
     session.silence = .milliseconds(Int(silence * 1000))
     let local = LocalWorkers(restarts: restarts) { wake() }
     session.local = local
@@ -160,6 +166,8 @@ import Training
     return host == "localhost" || host.hasPrefix("127.") && isAddress || host == "[::1]"
   }
 }
+
+extension TopologyChoice: ExpressibleByArgument {}
 
 extension MemoryBudget: ExpressibleByArgument {
   public init?(argument: String) { self.init(option: argument) }
