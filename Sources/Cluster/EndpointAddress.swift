@@ -66,6 +66,51 @@ struct EndpointAddress: Equatable {
     return host == "localhost" || host.hasPrefix("127.") && isAddress || host == "[::1]"
   }
 
+  /// Where a worker listens for others: the interface by which it reaches its coordinator, any free port.
+  static func beside(coordinator address: String) -> String {
+    guard address.hasPrefix("tcp://"), let colon = address.lastIndex(of: ":") else {
+      return address.hasPrefix("ipc://") ? "tcp://127.0.0.1:0" : "*"
+    }
+    let start = address.index(address.startIndex, offsetBy: 6)
+    var host = String(address[start..<colon])
+    if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+    guard let own = ownAddress(reaching: host) else { return "tcp://127.0.0.1:0" }
+    return own.contains(":") ? "tcp://[\(own)]:0" : "tcp://\(own):0"
+  }
+
+  /// A connected datagram socket has the address that packets to `host` would bear; none is sent.
+  private static func ownAddress(reaching host: String) -> String? {
+    var hints = addrinfo()
+    hints.ai_socktype = Int32(SOCK_DGRAM.rawValue)
+    var list: UnsafeMutablePointer<addrinfo>?
+    guard getaddrinfo(host, "9", &hints, &list) == 0, let first = list else { return nil }
+    defer { freeaddrinfo(list) }
+    let descriptor = socket(first.pointee.ai_family, Int32(SOCK_DGRAM.rawValue), 0)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    guard connect(descriptor, first.pointee.ai_addr, first.pointee.ai_addrlen) == 0 else {
+      return nil
+    }
+    var address = sockaddr_storage()
+    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+    return withUnsafeMutablePointer(to: &address) { address in
+      address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+        guard getsockname(descriptor, address, &length) == 0 else { return nil }
+        return numeric(address, length)
+      }
+    }
+  }
+
+  private static func numeric(
+    _ address: UnsafePointer<sockaddr>, _ length: socklen_t
+  ) -> String? {
+    var name = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+    let failure = getnameinfo(
+      address, length, &name, socklen_t(name.count), nil, 0, NI_NUMERICHOST)
+    guard failure == 0 else { return nil }
+    return name.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+  }
+
   /// The host's first IPv4 address, else its first IPv6 one.
   private static func numericAddress(of host: String) -> String? {
     for family in [AF_INET, AF_INET6] {
@@ -75,11 +120,7 @@ struct EndpointAddress: Equatable {
       var list: UnsafeMutablePointer<addrinfo>?
       guard getaddrinfo(host, nil, &hints, &list) == 0, let first = list else { continue }
       defer { freeaddrinfo(list) }
-      var name = [CChar](repeating: 0, count: Int(NI_MAXHOST))
-      let failure = getnameinfo(
-        first.pointee.ai_addr, first.pointee.ai_addrlen, &name, socklen_t(name.count), nil, 0,
-        NI_NUMERICHOST)
-      if failure == 0 { return name.withUnsafeBufferPointer { String(cString: $0.baseAddress!) } }
+      if let name = numeric(first.pointee.ai_addr, first.pointee.ai_addrlen) { return name }
     }
     return nil
   }

@@ -10,6 +10,11 @@
 /// | partial | worker | the sum over one node of the lane tree |
 /// | timing | worker | where the time of a step's lanes went, before the last partial |
 /// | notFinite | worker | a lane's vector has a NaN or an infinity in it, before its sum |
+/// | listening | worker | where other workers can reach me, before ready |
+/// | plan, linked | both | who shares the next steps' vectors; whether I have reached them |
+/// | slice | both | an owner's part of a sum (from him) or of the parameters (to him, and among workers) |
+/// | gather | coordinator | send the step's sums to me |
+/// | need | worker | I miss the parameters of a step |
 /// | evaluate, scores | both | a job of forward passes, and its outputs |
 /// | heartbeat | both | I am alive (sent and taken by the I/O threads) |
 /// | drain | both | finish what you hold (to a worker), I leave after what I hold (from one) |
@@ -26,6 +31,12 @@ package enum Message: Equatable, Sendable {
   case partial(Partial)
   case timing(Timing)
   case notFinite(NotFinite)
+  case listening(String)
+  case plan(Plan)
+  case linked(version: UInt64, reached: Bool)
+  case slice(Slice)
+  case gather(step: Int)
+  case need(step: Int)
   case evaluate(Evaluate)
   case scores(Scores)
   case heartbeat(Progress)
@@ -96,11 +107,14 @@ package struct Compute: Equatable, Sendable {
   package var clipsInStep: Int
   /// Whether the timing has to tell the hash of the last lane's vector.
   package var isAudited: Bool
+  /// The plan by which sums are shared; 0 sends them to the coordinator.
+  package var plan: UInt64
 
   package init(
     step: Int, epoch: Int, stepInEpoch: Int, lanes: Range<Int>, clipsInStep: Int,
-    isAudited: Bool = false
+    isAudited: Bool = false, plan: UInt64 = 0
   ) {
+    self.plan = plan
     self.step = step
     self.epoch = epoch
     self.stepInEpoch = stepInEpoch
@@ -123,6 +137,37 @@ package struct Partial: Equatable, Sendable {
     self.node = node
     self.values = values
     self.parametersHash = parametersHash
+  }
+}
+
+/// Who shares vectors: the owners of the slices, in order.
+package struct Plan: Equatable, Sendable {
+  /// Never 0.
+  package var version: UInt64
+  /// The place of the worker that it is sent to.
+  package var index: Int
+  package var addresses: [String]
+
+  package init(version: UInt64, index: Int, addresses: [String]) {
+    self.version = version
+    self.index = index
+    self.addresses = addresses
+  }
+}
+
+/// An owner's part of a step's vector.
+package struct Slice: Equatable, Sendable {
+  package var step: Int
+  package var index: Int
+  package var values: FloatVector
+  /// Content hash of the whole parameters: those that are cut, or those that a sum was computed with.
+  package var hash: UInt64
+
+  package init(step: Int, index: Int, values: FloatVector, hash: UInt64) {
+    self.step = step
+    self.index = index
+    self.values = values
+    self.hash = hash
   }
 }
 

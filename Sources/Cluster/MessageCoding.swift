@@ -14,20 +14,29 @@ package enum MessageKind: UInt8, Sendable, CaseIterable {
   case bye = 12
   case error = 13
   case timing = 14
-  case notFinite = 20
+  case listening = 15
+  case plan = 16
+  case linked = 17
+  case slice = 18
+  case gather = 19
+  case need = 20
+  case notFinite = 21
 
   var comesFromWorkers: Bool {
     switch self {
-    case .welcome, .refuse, .parameters, .compute, .evaluate: false
-    case .hello, .ready, .partial, .timing, .notFinite, .scores, .heartbeat, .drain, .bye, .error:
+    case .welcome, .refuse, .parameters, .compute, .evaluate, .plan, .gather: false
+    case .hello, .ready, .partial, .timing, .scores, .heartbeat, .drain, .bye, .error, .listening,
+      .linked, .slice, .need, .notFinite:
       true
     }
   }
 
   var comesFromCoordinator: Bool {
     switch self {
-    case .hello, .ready, .partial, .timing, .notFinite, .scores: false
-    case .welcome, .refuse, .parameters, .compute, .evaluate, .heartbeat, .drain, .bye, .error: true
+    case .hello, .ready, .partial, .timing, .scores, .listening, .linked, .need, .notFinite: false
+    case .welcome, .refuse, .parameters, .compute, .evaluate, .heartbeat, .drain, .bye, .error,
+      .plan, .slice, .gather:
+      true
     }
   }
 }
@@ -148,6 +157,7 @@ extension Parcel {
       fields.write(order.epoch)
       fields.write(order.stepInEpoch)
       fields.write(order.clipsInStep)
+      fields.write(order.plan)
     case .partial(let partial):
       subject = Subject(
         kind: .partial, step: partial.step, range: partial.node, tag: partial.parametersHash)
@@ -161,6 +171,23 @@ extension Parcel {
       subject = Subject(
         kind: .notFinite, step: found.step, range: found.lane..<found.lane + 1)
       fields.write(found.what)
+    case .listening(let address):
+      subject = Subject(kind: .listening)
+      fields.write(address)
+    case .plan(let plan):
+      subject = Subject(kind: .plan, tag: plan.version)
+      fields.write(plan.index)
+      fields.write(UInt32(plan.addresses.count))
+      for address in plan.addresses { fields.write(address) }
+    case .linked(let version, let reached):
+      subject = Subject(kind: .linked, tag: version)
+      fields.write(UInt8(reached ? 1 : 0))
+    case .slice(let slice):
+      subject = Subject(
+        kind: .slice, step: slice.step, range: slice.index..<slice.index + 1, tag: slice.hash)
+      values = slice.values
+    case .gather(let step): subject = Subject(kind: .gather, step: step)
+    case .need(let step): subject = Subject(kind: .need, step: step)
     case .evaluate(let order):
       subject = Subject(kind: .evaluate, range: order.clips, tag: order.job)
       fields.write(order.split)
@@ -201,6 +228,10 @@ extension Parcel {
         Partial(
           step: subject.step, node: subject.range, values: values, parametersHash: subject.tag))
     case .scores: .scores(Scores(job: subject.tag, clips: subject.range, values: values))
+    case .slice:
+      .slice(
+        Slice(
+          step: subject.step, index: subject.range.lowerBound, values: values, hash: subject.tag))
     default: throw Defect(.payload, "\(subject.kind) with floats")
     }
   }
@@ -221,10 +252,11 @@ extension Parcel {
     case .ready: return .ready(proofHash: subject.tag)
     case .compute:
       let (epoch, stepInEpoch) = (try fields.count(), try fields.count())
+      let clips = try fields.count()
       return .compute(
         Compute(
           step: subject.step, epoch: epoch, stepInEpoch: stepInEpoch, lanes: subject.range,
-          clipsInStep: try fields.count(), isAudited: subject.tag == 1))
+          clipsInStep: clips, isAudited: subject.tag == 1, plan: try fields.integer()))
     case .timing:
       let elapsed = try fields.duration()
       return .timing(
@@ -238,6 +270,20 @@ extension Parcel {
       return .notFinite(
         NotFinite(
           step: subject.step, lane: subject.range.lowerBound, what: try fields.text()))
+    case .listening: return .listening(try fields.text())
+    case .plan:
+      let index = try fields.count()
+      let count: UInt32 = try fields.integer()
+      // The count is not believed: the loop ends with the bytes.
+      var addresses: [String] = []
+      for _ in 0..<count { addresses.append(try fields.text()) }
+      return .plan(Plan(version: subject.tag, index: index, addresses: addresses))
+    case .linked:
+      let reached: UInt8 = try fields.integer()
+      guard reached <= 1 else { throw Defect(.payload, "\(reached) where 0 or 1 is expected") }
+      return .linked(version: subject.tag, reached: reached == 1)
+    case .gather: return .gather(step: subject.step)
+    case .need: return .need(step: subject.step)
     case .evaluate:
       return .evaluate(
         Evaluate(job: subject.tag, split: try fields.text(), clips: subject.range))
@@ -249,7 +295,7 @@ extension Parcel {
     case .error:
       return .error(
         ErrorCode(rawValue: UInt32(truncatingIfNeeded: subject.tag)), try fields.text())
-    case .parameters, .partial, .scores:
+    case .parameters, .partial, .scores, .slice:
       throw Defect(.payload, "\(subject.kind) without floats")
     }
   }

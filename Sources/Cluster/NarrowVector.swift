@@ -36,6 +36,9 @@ package struct NarrowVector: Equatable, Sendable {
 
   package var count: Int { layout.count }
 
+  /// Elements of a block with a power of two of its own.
+  static let block = 1024
+
   /// More than this a vector's bytes never have beyond its 32-bit ones.
   static let overhead = 64
 
@@ -93,6 +96,41 @@ package struct NarrowVector: Equatable, Sendable {
     guard isScaled else { throw Defect(.payload, "a block's power of two is none") }
   }
 
+  /// A part of it, as it would have been rounded by itself.
+  ///
+  /// - Precondition: it begins with a block
+  func slice(_ range: Range<Int>) -> NarrowVector {
+    precondition(range.lowerBound % Self.block == 0 || range.isEmpty, "\(range) begins in a block")
+    let narrow = range.clamped(to: 0..<max(layout.narrow, range.lowerBound))
+    let part = Layout(layout.type, count: range.count, narrow: narrow.isEmpty ? 0 : narrow.count)
+    let bytes = [UInt8](unsafeUninitializedCapacity: part.byteCount) { buffer, byteCount in
+      byteCount = part.byteCount
+      let raw = UnsafeMutableRawBufferPointer(buffer)
+      _ = raw.initializeMemory(as: UInt8.self, repeating: 0)
+      part.writeHeader(to: raw)
+      self.bytes.withUnsafeBytes { whole in
+        func copy(_ target: Range<Int>, from start: Int) {
+          let source = UnsafeRawBufferPointer(rebasing: whole[start..<start + target.count])
+          UnsafeMutableRawBufferPointer(rebasing: raw[target]).copyMemory(from: source)
+        }
+        if part.narrow > 0 {
+          copy(
+            part.powers, from: layout.powers.lowerBound + 2 * (range.lowerBound / Self.block))
+          copy(part.halves, from: layout.halves.lowerBound + 2 * range.lowerBound)
+        }
+        if part.narrow < part.count {
+          let first = max(range.lowerBound, layout.narrow) - layout.narrow
+          copy(part.rest, from: layout.rest.lowerBound + 4 * first)
+        }
+      }
+    }
+    return NarrowVector(bytes: bytes, layout: part)
+  }
+
+  private init(bytes: [UInt8], layout: Layout) {
+    (self.bytes, self.layout) = (bytes, layout)
+  }
+
   /// The rounded values.
   package var values: [Float] {
     [Float](unsafeUninitializedCapacity: count) { values, initialized in
@@ -117,7 +155,6 @@ package struct NarrowVector: Equatable, Sendable {
 
 /// Where the parts lie.
 private struct Layout: Equatable, Sendable {
-  static let block = 1024
   private static let headerBytes = 24
 
   let type: WireType
@@ -129,7 +166,7 @@ private struct Layout: Equatable, Sendable {
 
   init(_ type: WireType, count: Int, narrow: Int) {
     (self.type, self.count, self.narrow) = (type, count, narrow)
-    let powers = type == .fp16 ? (narrow + Self.block - 1) / Self.block : 0
+    let powers = type == .fp16 ? (narrow + NarrowVector.block - 1) / NarrowVector.block : 0
     self.powers = Self.headerBytes..<Self.headerBytes + 2 * powers
     halves = self.powers.upperBound..<self.powers.upperBound + 2 * narrow
     let start = (halves.upperBound + 3) / 4 * 4
@@ -139,7 +176,9 @@ private struct Layout: Equatable, Sendable {
   var byteCount: Int { rest.upperBound }
 
   var blocks: [Range<Int>] {
-    stride(from: 0, to: narrow, by: Self.block).map { $0..<min($0 + Self.block, narrow) }
+    stride(from: 0, to: narrow, by: NarrowVector.block).map {
+      $0..<min($0 + NarrowVector.block, narrow)
+    }
   }
 
   func writeHeader(to bytes: UnsafeMutableRawBufferPointer) {

@@ -3,24 +3,36 @@
 package enum Topology: String, Sendable, CaseIterable {
   /// Workers send what they could add; the coordinator finishes the sum.
   case star
+  /// Each worker finishes the sum of a slice; any step may be finished as a star.
+  case sharded
 
   /// - Parameters:
   ///   - count: elements in every vector
   ///   - wire: how lanes are rounded before they are added
   ///   - memory: where sums are made, if the coordinator shares it
-  package func makeWorkerSide(
-    tree: LaneTree, count: Int, wire: WireFormat = .fp32, in memory: SharedVectors? = nil
+  ///   - exchange: the worker's links to others; without them it takes part in stars only
+  package static func makeWorkerSide(
+    tree: LaneTree, count: Int, wire: WireFormat = .fp32, in memory: SharedVectors? = nil,
+    exchange: PeerExchange? = nil
   ) -> any WorkerReduction {
-    switch self {
-    case .star: StarReduction.WorkerSide(tree: tree, count: count, wire: wire, in: memory)
+    guard let exchange else {
+      return StarReduction.WorkerSide(tree: tree, count: count, wire: wire, in: memory)
     }
+    return ShardedReduction.WorkerSide(
+      tree: tree, count: count, wire: wire, in: memory, exchange: exchange)
   }
 
   package func makeCoordinatorSide(tree: LaneTree, count: Int) -> any CoordinatorReduction {
     switch self {
     case .star: StarReduction.CoordinatorSide(tree: tree, count: count)
+    case .sharded: ShardedReduction.CoordinatorSide(tree: tree, count: count)
     }
   }
+}
+
+/// What a coordinator is asked for: one of the topologies, or the one that suits.
+package enum TopologyChoice: String, Sendable, CaseIterable {
+  case star, sharded, auto
 }
 
 /// A worker's part of a reduction, step after step.
@@ -35,6 +47,11 @@ package protocol WorkerReduction {
   mutating func add(
     _ values: Span<Float>, lane: Int, send: (Message) throws(ClusterError) -> Void
   ) throws(ClusterError)
+
+  /// Sends the coordinator what it would have got in a star: the step cannot be finished otherwise.
+  mutating func gather(
+    step: Int, send: (Message) throws(ClusterError) -> Void
+  ) throws(ClusterError)
 }
 
 /// The coordinator's part of a reduction, step after step.
@@ -44,6 +61,12 @@ package protocol CoordinatorReduction {
 
   /// Takes what a worker has sent.
   mutating func accept(_ partial: Partial) -> PartialOutcome
+
+  /// The step's sum is to come in slices, from so many owners; or as partial sums all the same.
+  mutating func share(among owners: Int)
+
+  /// Takes an owner's slice of the sum.
+  mutating func accept(_ slice: Slice) -> PartialOutcome
 
   /// Lanes that are not in the sum yet, as contiguous ranges in order.
   var missing: [Range<Int>] { get }

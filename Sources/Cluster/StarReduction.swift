@@ -58,6 +58,11 @@ package enum StarReduction {
       }
     }
 
+    /// It has sent all there is.
+    package mutating func gather(
+      step: Int, send: (Message) throws(ClusterError) -> Void
+    ) throws(ClusterError) {}
+
     private mutating func send(
       _ values: FloatVector, of node: LaneTree.Node, _ order: Compute,
       _ send: (Message) throws(ClusterError) -> Void
@@ -94,6 +99,10 @@ package enum StarReduction {
       case .notANode, .wrongLength: .malformed
       }
     }
+
+    /// Nobody owns a part of a star's sum.
+    package mutating func share(among owners: Int) {}
+    package mutating func accept(_ slice: Slice) -> PartialOutcome { .malformed }
 
     package var missing: [Range<Int>] { total.missing }
     package var sum: FloatVector? { total.total }

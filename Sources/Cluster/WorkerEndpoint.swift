@@ -113,6 +113,11 @@ package final class WorkerEndpoint: Sendable {
     try put(.send(parcel), weight: parcel.weight, attempt: "send \(parcel.subject.kind)")
   }
 
+  /// Lets `receive` return `message` as if the coordinator had sent it.
+  func deliver(_ message: Message) {
+    inbox.post(.message(message), weight: Parcel(message).weight)
+  }
+
   /// What heartbeats say from now on.
   package func report(_ progress: Progress) { shared.update { $0.progress = progress } }
 

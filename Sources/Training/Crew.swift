@@ -19,6 +19,8 @@ package final class Crew {
     package var patience = Duration.seconds(600)
     /// Every so many steps a lane is computed twice, and compared; nil for never.
     package var auditEvery: Int?
+    /// How vectors travel; no choice shows in the result.
+    package var topology = TopologyChoice.star
 
     package init(build: String, processor: String, proof: UInt64?) {
       self.build = build
@@ -37,6 +39,9 @@ package final class Crew {
   private var reduction: (any CoordinatorReduction)?
   private var weights = Parameters(step: 0, values: [])
   private var weightsHash: UInt64 = 0
+  private var sharing: Sharing
+  /// Who passes the weights on that were sent last.
+  private var bearers: [PeerID] = []
   private var jobs: UInt64 = 0
   private var work: (any CrewWork)?
   private var waitingSince: ContinuousClock.Instant?
@@ -71,7 +76,12 @@ package final class Crew {
     self.settings = settings
     self.announce = announce
     membership = Membership(tree: LaneTree(lanes: lanes))
+    sharing = Sharing(
+      settings.topology, bytes: contributionCount * MemoryLayout<Float>.stride)
   }
+
+  /// Whether the next vectors go slice by slice.
+  package var sharesVectors: Bool { sharing.plan != nil }
 
   /// Waits until `count` workers are ready.
   package func gather(_ count: Int) throws {
@@ -94,8 +104,18 @@ package final class Crew {
   /// Sends everybody the weights that hold from now on.
   package func send(weights: [Float], step: Int) throws {
     self.weights = Parameters(step: step, values: FloatVector(weights))
-    try endpoint.send(.parameters(self.weights), to: membership.ready.map(\.peer))
+    let plan = sharing.plan
+    bearers = plan?.owners ?? []
+    let others = membership.ready.map(\.peer).filter { plan?.owners.contains($0) != true }
+    if !others.isEmpty { try endpoint.send(.parameters(self.weights), to: others) }
     weightsHash = contentHash(weights.span)
+    guard let plan else { return }
+    let slices = Slices(of: weights.count, for: plan.owners.count)
+    for (index, owner) in plan.owners.enumerated() {
+      let part = FloatVector(Array(weights[slices[index]]))
+      let slice = Slice(step: step, index: index, values: part, hash: weightsHash)
+      try endpoint.send(.slice(slice), to: owner)
+    }
   }
 
   /// The sum of all lanes' contributions to a step, added along the lane tree.
@@ -119,6 +139,11 @@ package final class Crew {
             + "\(recovery.lanes == 1 ? "lane was" : "lanes were") computed again, "
             + String(format: "%.1f s after the loss", seconds),
           ["lanes": .integer(recovery.lanes), "seconds": .number(seconds)]))
+    }
+    if let seconds = step.exchangeSeconds {
+      sharing.observe(
+        seconds: seconds, workers: membership.ready.count { !$0.lanes.isEmpty },
+        shared: step.wasShared)
     }
     guard let sum = step.reduction.sum else { preconditionFailure("a step without a sum") }
     return sum
@@ -160,7 +185,8 @@ package final class Crew {
   /// The last step's, with its buffers, and held by nobody else, so that they are not copied.
   private func takeReduction() -> any CoordinatorReduction {
     defer { reduction = nil }
-    return reduction ?? Topology.star.makeCoordinatorSide(tree: tree, count: contributionCount)
+    let topology = settings.topology == .star ? Topology.star : .sharded
+    return reduction ?? topology.makeCoordinatorSide(tree: tree, count: contributionCount)
   }
 
   // MARK: For the work
@@ -173,6 +199,14 @@ package final class Crew {
   func dealt() -> [Membership.Member] {
     membership.assign()
     return ready.filter { !$0.lanes.isEmpty }
+  }
+
+  /// The owners of a new step's slices, if it is to be shared among those who have lanes.
+  func plan(for dealt: [Membership.Member]) throws -> (version: UInt64, owners: [PeerID])? {
+    let owners = dealt.map(\.peer)
+    for (peer, plan) in sharing.newPlan(for: owners) { try endpoint.send(.plan(plan), to: peer) }
+    guard let plan = sharing.plan, plan.owners == owners else { return nil }
+    return plan
   }
 
   func lanes(of peer: PeerID) -> Int { membership[peer]?.lanes.count ?? 0 }
@@ -256,6 +290,10 @@ package final class Crew {
     case .ready(let proof): try enlist(member, proof)
     case .error(let code, let text):
       miss(peer, .leave, "cannot go on: \(text)", code.status ?? .unavailable)
+    case .listening(let address): sharing.note(address, of: peer)
+    case .linked(let version, true): sharing.linked(peer, version: version)
+    case .linked(_, false): giveUpSharing("worker \(name(of: peer)) does not reach the others")
+    case .need: try sendWeights(to: peer)
     case .bye: miss(peer, .leave, "has left the run")
     case .drain:
       membership.set(.draining, for: peer)
@@ -266,6 +304,13 @@ package final class Crew {
         miss(peer, .leave, "\(mistake.description), and is dismissed", .fault)
       }
     }
+  }
+
+  /// From now on everything goes through the coordinator.
+  func giveUpSharing(_ reason: String) {
+    guard !sharing.isGivenUp else { return }
+    sharing.giveUp()
+    report(CrewEvent(.topology, "\(reason): vectors travel through the coordinator from now on"))
   }
 
   /// Who wants to leave and owes nothing may go.
@@ -304,8 +349,13 @@ package final class Crew {
     report(CrewEvent(kind, sentence, ["worker": .text(name)]))
     lastWords = TrainingError(status, sentence)
     membership.remove(peer)
+    sharing.forget(peer)
     endpoint.remove(peer)
     work?.forget(peer)
+    // Perhaps it has not passed its slice of the weights on.
+    guard bearers.contains(peer) else { return }
+    bearers = []
+    try? endpoint.send(.parameters(weights), to: membership.ready.map(\.peer))
   }
 
   /// - Throws: if nobody is left and nobody can come, or has come for too long

@@ -4,7 +4,7 @@ import Cluster
 package struct CrewEvent: Sendable {
   package enum Kind: String, Sendable, CaseIterable {
     case join, spare, leave, death, restart, refusal, rejected
-    case reassignment, duplicate, desynchronised, recovery, waiting
+    case reassignment, duplicate, desynchronised, recovery, waiting, topology
     case notFinite, audit
   }
 

@@ -30,6 +30,8 @@ package struct RunSession {
   package var localThreads = 1
   /// What the coordinator and its local workers may take, all together.
   package var memory = MemoryBudget.machine
+  /// How vectors travel.
+  package var topology = TopologyChoice.star
   /// Whether workers may run on another kind of processor than the coordinator.
   package var allowsMixedProcessors = false
   package var output = ProgressDisplay.Output.standardError
@@ -122,9 +124,10 @@ package struct RunSession {
       proof: allowsMixedProcessors ? nil : LaneProbe.hash(network, pool: ThreadPool(threads: 1)))
     settings.patience = patience
     settings.auditEvery = auditEvery
+    settings.topology = topology
     let crew = Crew(
       endpoint, lanes: configuration.training.lanes, contributionCount: count,
-      welcome: try Welcome(configuration, store),
+      welcome: try Welcome(configuration, store, topology: topology),
       settings: settings
     ) { report.crew($0, step: state.position.step) }
     crew.local = local

@@ -19,6 +19,11 @@ final class StepWork: CrewWork {
   /// When nobody waits for the audit any more.
   private var auditEnd: ContinuousClock.Instant?
   private var notFinite: Set<Int> = []
+  /// Who sums which slice, while the step is shared.
+  private var plan: (version: UInt64, owners: [PeerID])?
+  /// Whether it was begun so.
+  private(set) var wasShared = false
+  private var longest = Duration.zero
 
   private let clock = ContinuousClock()
   private let start: ContinuousClock.Instant
@@ -32,6 +37,8 @@ final class StepWork: CrewWork {
   private static let leastDelay = Duration.milliseconds(100)
   /// How long a sum that is whole waits for its audit.
   private static let auditDelay = Duration.seconds(2)
+  /// So long slices may be on their way after all lanes should have been computed.
+  private static let sharingPatience = Duration.seconds(5)
 
   /// - Parameters:
   ///   - reduction: of the run; the step begins it anew
@@ -59,6 +66,11 @@ final class StepWork: CrewWork {
     trouble.map { ($0.lanes, clock.now - $0.since) }
   }
 
+  /// What the exchange took beside the slowest worker's computing, if nothing has happened in it.
+  var exchangeSeconds: Double? {
+    trouble != nil || !isDuplicated.isEmpty ? nil : (clock.now - start - longest) / .seconds(1)
+  }
+
   func isHeld(by peer: PeerID) -> Bool { held[peer]?.isEmpty == false }
 
   // MARK: Handing out
@@ -69,16 +81,49 @@ final class StepWork: CrewWork {
     if isDone || crew.ready.isEmpty { return }
     if !hasBegun {
       hasBegun = true
-      for member in crew.dealt() {
+      let dealt = crew.dealt()
+      // An audit's lane is of no plan: such a step is a star.
+      plan = audit == nil ? try crew.plan(for: dealt) : nil
+      if let plan {
+        wasShared = true
+        reduction.share(among: plan.owners.count)
+      }
+      for member in dealt {
         for lanes in audit?.cut(member.lanes) ?? [member.lanes] {
           try order(lanes, from: member.peer, of: crew, isAudited: lanes == audit?.lanes)
         }
       }
       try pursueAudit(crew)
     } else if hasOrphans {
+      try gather(crew)
       try adopt(crew)
     }
-    if reduction.sum == nil { try duplicate(crew) }
+    guard reduction.sum == nil else { return }
+    if plan == nil { try duplicate(crew) } else { try watch(crew) }
+  }
+
+  /// Gives the slices their time, and then has the step finished without them.
+  private func watch(_ crew: Crew) throws {
+    let lanes = held.keys.map { crew.lanes(of: $0) }.max() ?? 0
+    guard let typical = crew.medianSecondsPerLane else {
+      deadline = nil
+      return
+    }
+    let due = start + Self.sharingPatience + .seconds(Self.patience * typical * Double(lanes))
+    guard clock.now >= due else {
+      deadline = due
+      return
+    }
+    crew.giveUpSharing("step \(position.step + 1) did not come together among the workers")
+    try gather(crew)
+    try duplicate(crew)
+  }
+
+  /// Has everybody send here what he has added: the step goes on as a star.
+  private func gather(_ crew: Crew) throws {
+    guard plan != nil else { return }
+    plan = nil
+    for peer in held.keys { try crew.send(.gather(step: position.step), to: peer) }
   }
 
   private func order(
@@ -88,7 +133,7 @@ final class StepWork: CrewWork {
     if isAudited { audit?.ask(peer) }
     let order = Compute(
       step: position.step, epoch: position.epoch, stepInEpoch: position.stepInEpoch, lanes: lanes,
-      clipsInStep: clipsInStep, isAudited: isAudited)
+      clipsInStep: clipsInStep, isAudited: isAudited, plan: plan?.version ?? 0)
     try crew.send(.compute(order), to: peer)
   }
 
@@ -171,6 +216,7 @@ final class StepWork: CrewWork {
     case .timing(let timing) where timing.step == position.step && !timing.lanes.isEmpty:
       try compare(timing, from: peer, of: crew)
       elapsed += timing.elapsed
+      longest = max(longest, timing.elapsed)
       waited += timing.waited
       crew.observe(
         peer, secondsPerLane: timing.elapsed / .seconds(1) / Double(timing.lanes.count))
@@ -181,6 +227,7 @@ final class StepWork: CrewWork {
         CrewEvent(
           .notFinite, "step \(position.step + 1): \(found.what.inOneLine)",
           ["lane": .integer(found.lane), "worker": .text(crew.name(of: peer))]))
+    case .slice(let slice): try take(slice, from: peer)
     default: break
     }
   }
@@ -209,6 +256,15 @@ final class StepWork: CrewWork {
       .fault,
       "\(sentence): one of these machines errs (test its memory), or Tutti does; --resume goes on "
         + "from before that step, without the one you do not trust")
+  }
+
+  private func take(_ slice: Slice, from peer: PeerID) throws {
+    guard let plan, plan.owners.firstIndex(of: peer) == slice.index else { return }
+    if reduction.accept(slice) == .malformed {
+      throw Mistake(
+        description: "sent a slice of \(slice.values.count) values of step \(position.step + 1)")
+    }
+    if isDone { held = [:] }
   }
 
   private func take(_ partial: Partial, from peer: PeerID, of crew: Crew) throws {

@@ -6,12 +6,14 @@ import Foundation
 extension Welcome {
   private static let featuresKey = "features"
 
-  package init(_ configuration: Configuration, _ store: Store) throws {
+  package init(
+    _ configuration: Configuration, _ store: Store, topology: TopologyChoice = .star
+  ) throws {
+    let features = String(decoding: try JSONEncoder().encode(store.settings), as: UTF8.self)
     self.init(
       configuration: configuration.yaml, storeFingerprint: store.fingerprint,
-      more: [
-        Self.featuresKey: String(decoding: try JSONEncoder().encode(store.settings), as: UTF8.self)
-      ])
+      more: [Self.featuresKey: features].merging(
+        topology == .star ? [:] : [WorkerLife.topologyKey: topology.rawValue]) { $1 })
   }
 
   /// - Throws: `DatasetError` if a worker's store is another one: with the first setting of its features that

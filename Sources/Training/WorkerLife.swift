@@ -25,6 +25,9 @@ package struct WorkerLife {
     self.announce = announce
   }
 
+  /// A welcome with this word wants workers that listen to each other.
+  static let topologyKey = "topology"
+
   package static func hello(threads: Int) -> Hello {
     Hello(
       build: Build.version, host: ProcessInfo.processInfo.hostName,
@@ -52,7 +55,7 @@ package struct WorkerLife {
       let joined = ContinuousClock.now
       defer { endpoint.close() }
       interruptible { endpoint.interrupt() }
-      do { return try serve(endpoint) } catch let loss as CoordinatorLost {
+      do { return try serve(endpoint, over: transport) } catch let loss as CoordinatorLost {
         guard returns else { throw TrainingError(.unavailable, "\(loss)") }
         announce("\(loss); looking for it again")
       }
@@ -102,10 +105,12 @@ package struct WorkerLife {
   ///
   /// - Throws: `CoordinatorLost`; `TrainingError` if it refuses this worker, or what reading the store
   ///   throws
-  package func serve(_ endpoint: WorkerEndpoint) throws {
+  package func serve(
+    _ endpoint: WorkerEndpoint, over transport: any Transport = ZeroMQTransport()
+  ) throws {
     let orders = WorkerOrders(endpoint, announce: announce)
     do {
-      try work(orders, endpoint)
+      try work(orders, endpoint, transport)
     } catch let loss as CoordinatorLost {
       throw orders.isLeaving ? Self.interrupted : loss
     } catch let error as ClusterError where error.code == .closed {
@@ -131,11 +136,15 @@ package struct WorkerLife {
   private static let interrupted = TrainingError(
     .interrupted, "interrupted: this worker leaves; the coordinator holds the state")
 
-  private func work(_ orders: WorkerOrders, _ endpoint: WorkerEndpoint) throws {
+  private func work(
+    _ orders: WorkerOrders, _ endpoint: WorkerEndpoint, _ transport: any Transport
+  ) throws {
     let configuration: Configuration
     let store: Store
+    let welcomed: Welcome
     switch try orders.next() {
     case .welcome(let welcome):
+      welcomed = welcome
       configuration = try Configuration(
         yaml: welcome.configuration, place: "the coordinator's configuration")
       store = try open(welcome)
@@ -153,12 +162,21 @@ package struct WorkerLife {
     defer { computer.stop() }
     let count = computer.network.weightCount + 1
     try endpoint.expect(largestVector: count)
+    let tree = LaneTree(lanes: configuration.training.lanes)
+    let exchange =
+      welcomed.more[Self.topologyKey] == nil
+      ? nil
+      : try PeerExchange(
+        over: transport, for: endpoint, tree: tree, sumCount: count,
+        weightCount: computer.network.weightCount)
+    defer { exchange?.close() }
+    if let exchange { try orders.send(.listening(exchange.address)) }
     try orders.send(.ready(proofHash: proof))
-    var reduction = Topology.star.makeWorkerSide(
-      tree: LaneTree(lanes: configuration.training.lanes), count: count,
+    var reduction = Topology.makeWorkerSide(
+      tree: tree, count: count,
       wire: WireFormat(
         configuration.training.wire, narrowCount: computer.network.parameterCount),
-      in: shared?.partials)
+      in: shared?.partials, exchange: exchange)
     var hash: UInt64 = 0
     while true {
       switch try orders.next() {
@@ -169,7 +187,15 @@ package struct WorkerLife {
             "the coordinator sent \(parameters.values.count) weights for a network of "
               + "\(computer.network.weightCount)")
         }
+        exchange?.wantNoWeights()
         hash = parameters.values.withSpan(computer.load)
+      case .plan(let plan):
+        let reached = exchange?.follow(plan) ?? false
+        try orders.send(.linked(version: plan.version, reached: reached))
+      case .slice(let slice):
+        exchange?.share(slice)
+        orders.awaitParameters(of: slice.step)
+      case .gather(let step): try reduction.gather(step: step, send: orders.send)
       case .compute(let order):
         try compute(order, computer, &reduction, orders, endpoint, hash)
       case .evaluate(let order):

@@ -5,23 +5,52 @@ import Cluster
 ///
 /// The first interruption asks the coordinator for leave; until it says goodbye, what was ordered is
 /// done.
-final class WorkerOrders {
+package final class WorkerOrders {
   private let endpoint: WorkerEndpoint
   private let announce: (String) -> Void
   private var waiting: [Message] = []
   private(set) var isLeaving = false
+  /// The step whose parameters come from other workers; until they are here, nothing else is begun.
+  private var awaited: Int?
 
-  init(_ endpoint: WorkerEndpoint, announce: @escaping (String) -> Void) {
+  /// So long the others may take before the coordinator is asked.
+  private static let patience = Duration.seconds(3)
+
+  package init(_ endpoint: WorkerEndpoint, announce: @escaping (String) -> Void) {
     self.endpoint = endpoint
     self.announce = announce
   }
 
   /// - Throws: `CoordinatorLost`, `ClusterError`
-  func next() throws -> Message {
+  package func next() throws -> Message {
+    if let awaited { return try parameters(of: awaited) }
     if !waiting.isEmpty { return waiting.removeFirst() }
     while true {
       if let message = try receive(timeout: nil) { return message }
     }
+  }
+
+  package func awaitParameters(of step: Int) { awaited = step }
+
+  /// They come from the others or, when asked, from the coordinator.
+  private func parameters(of step: Int) throws -> Message {
+    func isWanted(_ message: Message) -> Bool {
+      switch message {
+      case .parameters, .slice, .bye, .refuse: true
+      default: false
+      }
+    }
+    var taken = waiting.firstIndex(where: isWanted).map { waiting.remove(at: $0) }
+    while taken == nil {
+      guard let message = try receive(timeout: Self.patience) else {
+        try send(.need(step: step))
+        continue
+      }
+      if isWanted(message) { taken = message } else { waiting.append(message) }
+    }
+    guard let taken else { preconditionFailure("a wait without an end") }
+    awaited = nil
+    return taken
   }
 
   /// Whether weights of a later step have come, or the end.
@@ -30,13 +59,14 @@ final class WorkerOrders {
     return waiting.contains { message in
       switch message {
       case .parameters(let parameters): parameters.step > step
+      case .slice(let slice): slice.step > step
       case .bye, .drain, .refuse: true
       default: false
       }
     }
   }
 
-  func send(_ message: Message) throws(ClusterError) {
+  package func send(_ message: Message) throws(ClusterError) {
     while true {
       do throws(ClusterError) { return try endpoint.send(message) } catch {
         guard error.code == .interrupted else { throw error }

@@ -36,7 +36,8 @@ struct AllReduce: ParsableCommand {
   @Flag(help: "One JSON object instead of lines.")
   var json = false
 
-  private static let topology = Topology.star
+  @Option(help: "How vectors travel: star, sharded (always in frames) or auto.")
+  var topology = TopologyChoice.star
 
   func validate() throws {
     guard (1...256).contains(workers), (1...4096).contains(lanes), steps > 0 else {
@@ -67,6 +68,7 @@ struct AllReduce: ParsableCommand {
     var workers: [Traffic] = []
     /// What was written to shared memory meanwhile: by the coordinator, and by each worker.
     var coordinatorShared = 0
+    var isShared = false
     var workersShared: [Int] = []
     var median: Double { seconds[seconds.count / 2] }
   }
@@ -76,12 +78,14 @@ struct AllReduce: ParsableCommand {
     // Whole numbers, and small, so that neither rounding nor the sum over the lanes changes them.
     let vector = (0..<count).map { Float($0 % 256) }
     let meter = TrafficMeter()
-    let memory = frames ? nil : try CoordinatorMemory(lanes: lanes, length: count)
+    let memory =
+      frames || topology == .sharded ? nil : try CoordinatorMemory(lanes: lanes, length: count)
     let endpoint = try CoordinatorEndpoint(
       listeningAt: "tcp://127.0.0.1:0", over: MeteredTransport(ZeroMQTransport(), meter),
       run: .random(), term: 1, settings: EndpointSettings(largestVector: count), memory: memory)
     var settings = Crew.Settings(build: Build.version, processor: "this one", proof: nil)
     settings.patience = .seconds(30)
+    settings.topology = topology
     let crew = Crew(
       endpoint, lanes: lanes, contributionCount: count,
       welcome: Welcome(configuration: "", storeFingerprint: ""), settings: settings,
@@ -89,9 +93,12 @@ struct AllReduce: ParsableCommand {
     let meters = (0..<workers).map { _ in TrafficMeter() }
     let shared = try meters.map { _ in try memory.map(Self.memory) }
     let threads = zip(meters, shared).map { meter, memory in
-      let (address, lanes, wire) = (endpoint.address, lanes, wire)
+      let (address, lanes, wire, shares) = (endpoint.address, lanes, wire, topology != .star)
       return WorkerThread {
-        try IdleWorker(vector: vector, lanes: lanes, wire: wire, memory: memory).serve(
+        try IdleWorker(
+          vector: vector, lanes: lanes, wire: wire, shares: shares, memory: memory
+        )
+        .serve(
           address, meter)
       }
     }
@@ -111,6 +118,13 @@ struct AllReduce: ParsableCommand {
       position.step += 1
     }
     for _ in 0..<3 { try step() }
+    // Workers need some time to reach each other.
+    if topology == .sharded {
+      let deadline = ContinuousClock.now + .seconds(30)
+      while !crew.sharesVectors && .now < deadline { try step() }
+      for _ in 0..<3 { try step() }
+    }
+    if topology == .auto { for _ in 0..<20 { try step() } }
     // Nothing is on its way between two exchanges, so the counters are whole.
     let all = [meter] + meters
     let regions = memory.map { memory in [memory.parameters] + shared.compactMap { $0?.partials } }
@@ -124,6 +138,7 @@ struct AllReduce: ParsableCommand {
       throw TrainingError(.fault, "the sum over \(lanes) lanes is not \(lanes) times a lane's")
     }
     result.seconds.sort()
+    result.isShared = crew.sharesVectors
     result.coordinator = traffic[0]
     if let regions, let writtenBefore {
       let written = zip(regions, writtenBefore).map { ($0.bytesWritten - $1) / steps }
@@ -151,7 +166,8 @@ struct AllReduce: ParsableCommand {
     if json {
       try printJSON([
         "frames": frames,
-        "topology": Self.topology.rawValue, "wire": wire.rawValue, "workers": workers,
+        "topology": exchange.isShared ? "sharded" : "star", "wire": wire.rawValue,
+        "workers": workers,
         "lanes": lanes,
         "parameters": parameters.count, "steps": steps, "vectorBytes": vectorBytes,
         "medianSeconds": exchange.median, "fastestSeconds": exchange.seconds[0],
@@ -170,7 +186,8 @@ struct AllReduce: ParsableCommand {
       String(
         format:
           "%@, %d workers, %d lanes, vectors of %.2f MB: %.2f ms (median of %d; fastest %.2f)",
-        Self.topology.rawValue as NSString, workers, lanes, Double(vectorBytes) / 1e6,
+        (exchange.isShared ? "sharded" : "star") as NSString, workers, lanes,
+        Double(vectorBytes) / 1e6,
         1000 * exchange.median, steps, 1000 * exchange.seconds[0]))
     func line(_ name: String, _ traffic: Traffic, shared: Int) {
       print(
@@ -209,6 +226,7 @@ struct VectorLength: ExpressibleByArgument, CustomStringConvertible {
 }
 
 extension WireType: ExpressibleByArgument {}
+extension TopologyChoice: ExpressibleByArgument {}
 
 /// A worker whose gradients are there already, the same for every lane. It does not say how long it
 /// took, so that lanes are not dealt anew and nobody is thought late.
@@ -216,32 +234,52 @@ private struct IdleWorker {
   let vector: [Float]
   let lanes: Int
   let wire: WireType
+  let shares: Bool
   let memory: WorkerMemory?
 
   func serve(_ address: String, _ meter: TrafficMeter) throws {
+    let transport = MeteredTransport(ZeroMQTransport(), meter)
     let endpoint = try WorkerEndpoint(
-      connectingTo: address, over: MeteredTransport(ZeroMQTransport(), meter),
+      connectingTo: address, over: transport,
       hello: WorkerLife.hello(threads: 1),
       settings: EndpointSettings(largestVector: vector.count), memory: memory)
     defer { endpoint.close() }
-    var reduction = Topology.star.makeWorkerSide(
-      tree: LaneTree(lanes: lanes), count: vector.count,
-      wire: WireFormat(wire, narrowCount: vector.count), in: memory?.partials)
+    let tree = LaneTree(lanes: lanes)
+    let exchange =
+      shares
+      ? try PeerExchange(
+        over: transport, for: endpoint, tree: tree, sumCount: vector.count,
+        weightCount: vector.count) : nil
+    defer { exchange?.close() }
+    var reduction = Topology.makeWorkerSide(
+      tree: tree, count: vector.count, wire: WireFormat(wire, narrowCount: vector.count),
+      in: memory?.partials, exchange: exchange)
+    let orders = WorkerOrders(endpoint, announce: { _ in })
     var weights = [Float](repeating: 0, count: vector.count)
     var hash: UInt64 = 0
     while true {
-      switch try endpoint.receive() {
-      case .message(.welcome): try endpoint.send(.ready(proofHash: 0))
-      case .message(.parameters(let parameters)):
+      switch try orders.next() {
+      case .welcome:
+        if let exchange { try orders.send(.listening(exchange.address)) }
+        try orders.send(.ready(proofHash: 0))
+      case .parameters(let parameters):
+        exchange?.wantNoWeights()
         hash = parameters.values.withSpan { values in
           weights.withUnsafeMutableBufferPointer { copyAndHash(values, to: $0) }
         }
-      case .message(.compute(let order)):
+      case .compute(let order):
         reduction.begin(order, parametersHash: hash)
         for lane in order.lanes {
-          try reduction.add(vector.span, lane: lane, send: endpoint.send)
+          try reduction.add(vector.span, lane: lane, send: orders.send)
         }
-      case .message(.bye), .message(.refuse), .lost: return
+      case .plan(let plan):
+        let reached = exchange?.follow(plan) ?? false
+        try orders.send(.linked(version: plan.version, reached: reached))
+      case .slice(let slice):
+        exchange?.share(slice)
+        orders.awaitParameters(of: slice.step)
+      case .gather(let step): try reduction.gather(step: step, send: orders.send)
+      case .bye, .refuse: return
       default: continue
       }
     }

@@ -36,6 +36,10 @@ import Training
   var overrides: [String] = []
   @Option(
     help: ArgumentHelp(
+      "How vectors travel: star, sharded or auto. The result is the same.", valueName: "way"))
+  var topology = TopologyChoice.star
+  @Option(
+    help: ArgumentHelp(
       "What lanes' gradients travel in, fp32, bf16 or fp16: short for --set training.wire.",
       valueName: "type"))
   var wire: String?
@@ -168,6 +172,7 @@ import Training
     session.expectsOthers = bind != nil
     session.patience = .seconds(wait)
     session.auditEvery = audit
+    session.topology = topology
     session.silence = .milliseconds(Int(silence * 1000))
     let local = LocalWorkers(restarts: restarts) { wake() }
     session.local = local
@@ -183,6 +188,8 @@ import Training
     print(outcome.summary)
   }
 }
+
+extension TopologyChoice: ExpressibleByArgument {}
 
 extension MemoryBudget: ExpressibleByArgument {
   public init?(argument: String) { self.init(option: argument) }

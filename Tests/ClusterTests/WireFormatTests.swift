@@ -12,6 +12,10 @@ import Testing
     .parameters(Parameters(step: 12, values: [1, -0.0, .infinity])),
     .compute(Compute(step: 9, epoch: 1, stepInEpoch: 2, lanes: 3..<8, clipsInStep: 128)),
     .partial(Partial(step: 9, node: 4..<8, values: [], parametersHash: 77)),
+    .listening("tcp://[::1]:5"), .plan(Plan(version: 3, index: 1, addresses: ["a", "", "ü"])),
+    .linked(version: 3, reached: true), .linked(version: 4, reached: false),
+    .slice(Slice(step: 8, index: 2, values: [1, -0.0], hash: 5)), .gather(step: 8),
+    .need(step: 8),
     .timing(
       Timing(step: 9, lanes: 3..<8, elapsed: .seconds(2), waited: .nanoseconds(1_234_567))),
     .timing(Timing(step: 9, lanes: 3..<4, elapsed: .zero, waited: .zero, hash: .max)),
@@ -90,7 +94,7 @@ import Testing
   func payloads() {
     let kinds = MessageKind.allCases
     for kind in kinds {
-      let wantsFloats = [.parameters, .partial, .scores].contains(kind)
+      let wantsFloats = [.parameters, .partial, .scores, .slice].contains(kind)
       let wrong = Parcel(
         subject: Subject(kind: kind), payload: wantsFloats ? .bytes([]) : .floats([1]))
       #expect(throws: Defect.self) { try wrong.message() }

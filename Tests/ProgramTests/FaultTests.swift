@@ -40,6 +40,22 @@ struct FaultTests {
     #expect(deaths.count == 1 && (deaths[0]["step"] as? Int ?? 0) >= step - 1)
   }
 
+  @Test(
+    "a worker that is killed while all share the vectors is no matter",
+    arguments: [(2, 4), (3, 9), (4, 6), (4, 15)])
+  func killedSharing(workers: Int, step: Int) throws {
+    let training = material.training(
+      run, "--workers", "\(workers)", "--threads", "1", "--topology", "sharded")
+    try Program.start("coordinator", training) { coordinator in
+      try wait(forStep: step, of: coordinator)
+      kill(try #require(coordinator.children.randomElement()), SIGKILL)
+      let ending = try coordinator.wait()
+      #expect(ending.code == 0, "\(ending.errors)")
+    }
+    try expectReference()
+    #expect(try events("death").count == 1)
+  }
+
   @Test("a local worker that cannot be started anew any more ends the run with its state saved")
   func noRestarts() throws {
     let training = material.training(run, "--workers", "1", "--restarts", "1")

@@ -53,6 +53,19 @@ struct PromiseTests {
   }
 
   @Test(
+    "how vectors travel leaves the same bytes",
+    arguments: [("sharded", 2), ("sharded", 4), ("sharded", 5), ("auto", 4)])
+  func topologies(topology: String, workers: Int) throws {
+    let ending = try Program.run(
+      "coordinator",
+      material.training(
+        run, "--workers", "\(workers)", "--threads", "1", "--topology", topology))
+    #expect(ending.code == 0, "\(ending.errors)")
+    #expect(!ending.errors.contains("through the coordinator from now on"), "\(ending.errors)")
+    try expectReference()
+  }
+
+  @Test(
     "a coordinator killed in an epoch leaves no worker, and its run goes on to the same bytes",
     arguments: [(1, 3), (2, 1), (3, 2)])
   func killedCoordinator(before: Int, after: Int) throws {

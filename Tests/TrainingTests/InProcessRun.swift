@@ -11,6 +11,7 @@ struct InProcessRun {
   var workers = 1
   var threads = 1
   var resumes = false
+  var topology = TopologyChoice.star
   /// Asked between events; a word ends the run as a signal would.
   var interruption: @Sendable (Scene) -> String? = { _ in nil }
 
@@ -55,6 +56,7 @@ struct InProcessRun {
     session.folder = folder
     session.resumes = resumes
     session.address = "*"
+    session.topology = topology
     session.transport = transport
     session.output = ProgressDisplay.Output(isTerminal: false, width: { 200 }, write: scene.say)
     session.interruption = { [interruption] in interruption(scene) }
@@ -89,7 +91,7 @@ struct InProcessRun {
     defer { endpoint.close() }
     scene.add(endpoint)
     try WorkerLife(store: store, threads: threads, sharesCores: true, announce: scene.say)
-      .serve(endpoint)
+      .serve(endpoint, over: transport)
   }
 }
 

@@ -88,6 +88,29 @@ import Training
     #expect(refusal.description.contains("training.wire"), "\(refusal)")
   }
 
+  @Test(
+    "how vectors travel leaves no trace in the result, nor does a worker that leaves meanwhile",
+    arguments: [TopologyChoice.sharded, .auto])
+  func topologies(topology: TopologyChoice) throws {
+    try SyntheticStore().write(folder / "store")
+    let reference = run("star")
+    let outcome = try complete(reference)
+    for workers in [1, 2, 4, 7] {
+      var other = run("\(workers)")
+      (other.workers, other.topology) = (workers, topology)
+      #expect(try complete(other).test == outcome.test)
+      #expect(try other.bytes == reference.bytes, "\(workers) workers")
+    }
+    var left = run("left")
+    (left.workers, left.topology) = (4, topology)
+    left.interruption = { scene in
+      if scene.count("step") == 6 { scene.loseWorker() }
+      return nil
+    }
+    _ = try complete(left)
+    #expect(try left.bytes == reference.bytes)
+  }
+
   @Test("every step says what share of the workers' time went into waiting for clips")
   func dataWait() throws {
     struct Line: Decodable {
