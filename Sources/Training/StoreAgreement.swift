@@ -13,7 +13,8 @@ extension Welcome {
     self.init(
       configuration: configuration.yaml, storeFingerprint: store.fingerprint,
       more: [Self.featuresKey: features].merging(
-        topology == .star ? [:] : [WorkerLife.topologyKey: topology.rawValue]) { $1 })
+        topology == .star ? [:] : [WorkerLife.topologyKey: topology.rawValue]
+      ) { $1 })
   }
 
   /// - Throws: `DatasetError` if a worker's store is another one: with the first setting of its features that

@@ -158,7 +158,9 @@ import Testing
         do {
           while step <= 200 {
             try worker.send(
-              .partial(Partial(step: step, node: 0..<1, values: FloatVector(values(step)), parametersHash: 0)))
+              .partial(
+                Partial(
+                  step: step, node: 0..<1, values: FloatVector(values(step)), parametersHash: 0)))
             step += 1
             if case .lost = try worker.receive(timeout: .milliseconds(5)) { break }
           }
