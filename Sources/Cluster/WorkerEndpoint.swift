@@ -57,7 +57,7 @@ package final class WorkerEndpoint: Sendable {
       close()
       let detail =
         switch loss {
-        case nil: "nobody answered within \(timeout); does the coordinator run, is the port right?"
+        case nil: "nobody answered; does the coordinator run, is the port right?"
         case .disconnected: "somebody listens, but hung up; is it a coordinator of Tutti?"
         case let loss?: "\(loss)"
         }

@@ -94,7 +94,7 @@ package struct WorkerLife {
       } catch {
         guard error.code == .unanswered else { throw error }
         if .now >= deadline {
-          throw TrainingError(.unavailable, "\(error) (looked for one for \(wait))")
+          throw TrainingError(.unavailable, "\(error) (tried for \(wait))")
         }
       }
     }

@@ -148,8 +148,8 @@ final class SoakRun {
     guard let coordinator, coordinator.hasEnded else {
       for index in workers.indices.reversed() where workers[index].program.hasEnded {
         let ending = try workers[index].program.wait()
-        // Killed or sent away by this test, or late for a run that is over.
-        guard ending.signal == SIGKILL || [0, 69, 130].contains(ending.code) else {
+        // Sent away by this test, perhaps before it could hear it, or late for a run that is over.
+        guard Self.isOurs(ending) || [0, 69].contains(ending.code) else {
           throw failure("a worker ended with \(ending)")
         }
         removeWorker(at: index)
@@ -158,7 +158,7 @@ final class SoakRun {
       return false
     }
     let ending = try coordinator.wait()
-    if ending.signal == SIGKILL || ending.code == 130 {
+    if Self.isOurs(ending) {
       coordinator.end()
       try startCoordinator()
       return false
@@ -171,6 +171,10 @@ final class SoakRun {
     let steps = try metrics(run, "step").map { $0["step"] as? Int }
     guard steps == Array(1...SoakSubject.steps) else { throw failure("steps \(steps)") }
     return true
+  }
+
+  private static func isOurs(_ ending: Program.Ending) -> Bool {
+    [SIGKILL, SIGTERM].contains(ending.signal) || ending.code == 130
   }
 
   // MARK: Faults
