@@ -57,10 +57,13 @@ struct EndpointAddress: Equatable {
     resolved = "tcp://\(isIPv6 ? "[\(numeric)]" : numeric):\(isAnyPort ? "*" : port)"
   }
 
-  /// Whether only processes of this machine reach an endpoint. A name counts as another machine's.
+  /// Whether only processes of this machine reach an endpoint. A name counts as another machine's, and
+  /// what is no address as this one's: nobody reaches it.
   static func isLocal(_ text: String) -> Bool {
     guard text.hasPrefix("tcp://") else { return true }
-    let host = text.dropFirst(6).split(separator: ":").dropLast().joined(separator: ":")
+    let parts = text.dropFirst(6).split(separator: ":")
+    guard parts.count > 1 else { return true }
+    let host = parts.dropLast().joined(separator: ":")
     // A name may begin like an address: 127.0.0.1.example.org
     let isAddress = host.allSatisfy { $0.isNumber || $0 == "." }
     return host == "localhost" || host.hasPrefix("127.") && isAddress || host == "[::1]"

@@ -63,7 +63,7 @@ package final class WorkerEndpoint: Sendable {
         }
       let code: ClusterError.Code =
         switch loss {
-        case .obstructed(let problem): problem.isFinal ? .refused : .unanswered
+        case .obstructed(let problem): problem.isFinal ? .refused : .unavailable
         case .refused(.version, _): .refused
         case .refused(.full, _): .unavailable
         default: .unanswered

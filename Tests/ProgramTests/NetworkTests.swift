@@ -60,7 +60,7 @@ struct NetworkTests {
     }
 
     /// A frame's header with zeros for everything else, its checksum among them.
-    private static func header(version: UInt16 = 2, chunkBytes: UInt32 = 0) -> Data {
+    private static func header(version: UInt16 = 3, chunkBytes: UInt32 = 0) -> Data {
       var header = Data("TUTI".utf8)
       header.append(integer: version)
       header += Data(count: 54)
