@@ -17,11 +17,21 @@ struct WindowConvolution {
   enum Method: Sendable {
     case direct, winograd3x3, winograd1x4
 
-    var tile: (any WinogradTile.Type)? {
+    /// Outputs are computed in multiples of it.
+    var outputs: (f: Int, t: Int) {
+      switch self {
+      case .direct: (1, 1)
+      case .winograd3x3: Winograd3x3.outputs
+      case .winograd1x4: Winograd1x4.outputs
+      }
+    }
+
+    /// Products of a tile.
+    var points: Int? {
       switch self {
       case .direct: nil
-      case .winograd3x3: Winograd3x3.self
-      case .winograd1x4: Winograd1x4.self
+      case .winograd3x3: Winograd3x3.points
+      case .winograd1x4: Winograd1x4.points
       }
     }
   }
@@ -36,7 +46,7 @@ struct WindowConvolution {
   var outVectors: Int { outStride / 8 }
   private var taps: Int { kernelF * kernelT }
   /// Outputs are computed in multiples of it.
-  var granularity: (f: Int, t: Int) { method.tile?.outputs ?? (1, 1) }
+  var granularity: (f: Int, t: Int) { method.outputs }
   /// Products of one output value that lie side by side in the input.
   private var segment: Int { inStride == inChannels ? kernelT * inChannels : inChannels }
   private var segments: Int { taps * inChannels / segment }
@@ -52,15 +62,15 @@ struct WindowConvolution {
     self.kernelT = kernelT
     self.inStride = inStride ?? ChannelLast.stride(inChannels)
     // With few channels or tiles transforms cost more than they save.
-    func isWorthwhile(_ tile: any WinogradTile.Type) -> Bool {
-      let down = (map.f + tile.outputs.f - 1) / tile.outputs.f
-      let across = (map.t + tile.outputs.t - 1) / tile.outputs.t
+    func isWorthwhile(_ method: Method) -> Bool {
+      let down = (map.f + method.outputs.f - 1) / method.outputs.f
+      let across = (map.t + method.outputs.t - 1) / method.outputs.t
       return min(inChannels, outChannels) >= 8 && down * across >= 4
     }
     method =
       switch (kernelF, kernelT) {
-      case (3, 3) where isWorthwhile(Winograd3x3.self): .winograd3x3
-      case (1, 4) where isWorthwhile(Winograd1x4.self): .winograd1x4
+      case (3, 3) where isWorthwhile(.winograd3x3): .winograd3x3
+      case (1, 4) where isWorthwhile(.winograd1x4): .winograd1x4
       default: .direct
       }
   }
@@ -71,7 +81,7 @@ struct WindowConvolution {
 
   // MARK: Weights
 
-  private var blocks: Int { method.tile?.points ?? segments }
+  private var blocks: Int { method.points ?? segments }
   private var blockRows: Int { method == .direct ? segment : inChannels }
   /// Rows of a block of the weights' gradient, with room for a panel's slack.
   var gradientRows: Int { (blockRows + 11) / 12 * 12 }
@@ -109,9 +119,12 @@ struct WindowConvolution {
           eight.store(values, tap * 8)
         }
         let (at, step) = place(vector, rows: blockRows, input: i)
-        if let tile = method.tile {
-          tile.transformWeight(values, into: packed + at, point: step, scratch: scratch)
-        } else {
+        switch method {
+        case .winograd3x3:
+          Winograd3x3.transformWeight(values, into: packed + at, point: step, scratch: scratch)
+        case .winograd1x4:
+          Winograd1x4.transformWeight(values, into: packed + at, point: step, scratch: scratch)
+        case .direct:
           for tap in 0..<taps { Vector(loading: values, tap * 8).store(packed, at + tap * step) }
         }
       }
@@ -137,10 +150,16 @@ struct WindowConvolution {
     let order = weightOrder()
     withScratch { scratch, values in
       for i in 0..<inChannels {
-        if let tile = method.tile {
+        switch method {
+        case .winograd3x3:
           let (at, step) = place(vector, rows: gradientRows, input: i)
-          tile.transformWeightGradient(packed + at, point: step, into: values, scratch: scratch)
-        } else {
+          Winograd3x3.transformWeightGradient(
+            packed + at, point: step, into: values, scratch: scratch)
+        case .winograd1x4:
+          let (at, step) = place(vector, rows: gradientRows, input: i)
+          Winograd1x4.transformWeightGradient(
+            packed + at, point: step, into: values, scratch: scratch)
+        case .direct:
           for tap in 0..<taps {
             let (block, row) = (tap * inChannels + i).quotientAndRemainder(dividingBy: segment)
             let (at, _) = place(vector, rows: gradientRows, input: row)
@@ -178,10 +197,10 @@ struct WindowConvolution {
 
   /// Floats of scratch for windows of up to `rows` × `columns` outputs.
   func scratchCount(rows: Int, columns: Int) -> Int {
-    guard let tile = method.tile else { return 0 }
-    let down = (rows + tile.outputs.f - 1) / tile.outputs.f
-    let tiles = down * ((columns + tile.outputs.t - 1) / tile.outputs.t)
-    return Winograd.scratchCount + tile.points * (inPoint(tiles) + outPoint(tiles))
+    guard let points = method.points else { return 0 }
+    let down = (rows + method.outputs.f - 1) / method.outputs.f
+    let tiles = down * ((columns + method.outputs.t - 1) / method.outputs.t)
+    return Winograd.scratchCount + points * (inPoint(tiles) + outPoint(tiles))
   }
 
   /// Floats from one point's tiles to the next's: an odd number of cache lines apart, so that they do
