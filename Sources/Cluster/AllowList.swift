@@ -34,6 +34,12 @@ package final class AllowList: Sendable {
     state.update { $0.added[key] = name }
   }
 
+  /// Those whom the program has added are from now on just these.
+  func allowOnly(_ keys: [PublicKey], as name: String) {
+    let added = Dictionary(keys.map { ($0, name) }) { first, _ in first }
+    state.update { $0.added = added }
+  }
+
   package func revoke(_ key: PublicKey) { state.update { $0.added[key] = nil } }
 
   /// Under which name a key is allowed; nil if it is not.

@@ -44,7 +44,7 @@ package struct FloatVector: Sendable, ExpressibleByArrayLiteral {
   }
 
   /// A copy of a part of it; a narrow one stays narrow, and is cut where its blocks begin.
-  func slice(_ range: Range<Int>) -> FloatVector {
+  package func slice(_ range: Range<Int>) -> FloatVector {
     if let narrow { return FloatVector(narrow.slice(range)) }
     return withSpan { span in
       let part = span.extracting(range)

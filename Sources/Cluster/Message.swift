@@ -142,16 +142,26 @@ package struct Partial: Equatable, Sendable {
 
 /// Who shares vectors: the owners of the slices, in order.
 package struct Plan: Equatable, Sendable {
+  package struct Owner: Equatable, Sendable {
+    package var address: String
+    /// The key that it has shown the coordinator; nil where connections are not encrypted.
+    package var key: PublicKey?
+
+    package init(_ address: String, key: PublicKey? = nil) {
+      (self.address, self.key) = (address, key)
+    }
+  }
+
   /// Never 0.
   package var version: UInt64
   /// The place of the worker that it is sent to.
   package var index: Int
-  package var addresses: [String]
+  package var owners: [Owner]
 
-  package init(version: UInt64, index: Int, addresses: [String]) {
+  package init(version: UInt64, index: Int, owners: [Owner]) {
     self.version = version
     self.index = index
-    self.addresses = addresses
+    self.owners = owners
   }
 }
 

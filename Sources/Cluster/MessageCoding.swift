@@ -177,8 +177,11 @@ extension Parcel {
     case .plan(let plan):
       subject = Subject(kind: .plan, tag: plan.version)
       fields.write(plan.index)
-      fields.write(UInt32(plan.addresses.count))
-      for address in plan.addresses { fields.write(address) }
+      fields.write(UInt32(plan.owners.count))
+      for owner in plan.owners {
+        fields.write(owner.address)
+        fields.write(owner.key?.text ?? "")
+      }
     case .linked(let version, let reached):
       subject = Subject(kind: .linked, tag: version)
       fields.write(UInt8(reached ? 1 : 0))
@@ -275,9 +278,15 @@ extension Parcel {
       let index = try fields.count()
       let count: UInt32 = try fields.integer()
       // The count is not believed: the loop ends with the bytes.
-      var addresses: [String] = []
-      for _ in 0..<count { addresses.append(try fields.text()) }
-      return .plan(Plan(version: subject.tag, index: index, addresses: addresses))
+      var owners: [Plan.Owner] = []
+      for _ in 0..<count {
+        let (address, key) = (try fields.text(), try fields.text())
+        guard key.isEmpty || PublicKey(key) != nil else {
+          throw Defect(.payload, "a plan with \(key.utf8.count) bytes that are no key")
+        }
+        owners.append(Plan.Owner(address, key: PublicKey(key)))
+      }
+      return .plan(Plan(version: subject.tag, index: index, owners: owners))
     case .linked:
       let reached: UInt8 = try fields.integer()
       guard reached <= 1 else { throw Defect(.payload, "\(reached) where 0 or 1 is expected") }

@@ -1,9 +1,14 @@
+import Glibc
+
 /// A worker's links to the other workers of a step, for sums and weights that go slice by slice.
 ///
 /// It listens for the others and connects to each of them; what it says to one goes over its own connection, and
 /// all that it hears comes in where it listens. A thread of its own adds what comes while the worker computes:
 /// the sum of its slice goes to the coordinator when the last lane is in it, and the weights are handed to
 /// the worker, as if the coordinator had sent them, when the last slice has come.
+///
+/// Where connections are encrypted, a worker shows the others the key that it shows the coordinator, and lets in
+/// just the owners of the plan that it follows.
 ///
 /// Nothing here has to succeed. Who misses something asks the coordinator, and who is missed is noticed there.
 package final class PeerExchange: Sendable {
@@ -78,7 +83,10 @@ package final class PeerExchange: Sendable {
     for link in state.value.links.values { link.close() }
   }
 
-  /// Connects to everybody in the plan.
+  /// So long it may take to reach everybody.
+  private static let patience = Duration.seconds(3)
+
+  /// Connects to everybody in the plan, and lets nobody else in where there are keys.
   ///
   /// - Returns: whether all were reached
   package func follow(_ plan: Plan) -> Bool {
@@ -87,18 +95,15 @@ package final class PeerExchange: Sendable {
       return state.links.values
     }
     for link in old { link.close() }
-    guard plan.addresses.indices.contains(plan.index), plan.addresses[plan.index] == address else {
+    guard plan.owners.indices.contains(plan.index), plan.owners[plan.index].address == address
+    else {
       return false
     }
+    transport.admitted?.allowOnly(plan.owners.compactMap(\.key), as: "owner")
+    let deadline = ContinuousClock.now + Self.patience
     var links: [Int: WorkerEndpoint] = [:]
-    for (index, address) in plan.addresses.enumerated() where index != plan.index {
-      let hello = Hello(
-        build: "", host: "", processID: plan.index, threads: 0, processor: "a peer")
-      guard
-        let link = try? WorkerEndpoint(
-          connectingTo: address, over: transport, hello: hello, settings: settings,
-          timeout: .seconds(3))
-      else {
+    for (index, owner) in plan.owners.enumerated() where index != plan.index {
+      guard let link = connect(to: owner, as: plan.index, until: deadline) else {
         for link in links.values { link.close() }
         return false
       }
@@ -112,6 +117,26 @@ package final class PeerExchange: Sendable {
     return true
   }
 
+  /// Tries again as long as the other one does not know the plan, and so this one's key.
+  private func connect(
+    to owner: Plan.Owner, as index: Int, until deadline: ContinuousClock.Instant
+  ) -> WorkerEndpoint? {
+    // Whatever another worker has said, no file is touched.
+    guard !owner.address.hasPrefix("ipc:"), owner.key != nil || transport.admitted == nil else {
+      return nil
+    }
+    let transport = owner.key.map(transport.connecting) ?? transport
+    let hello = Hello(build: "", host: "", processID: index, threads: 0, processor: "a peer")
+    repeat {
+      let link = try? WorkerEndpoint(
+        connectingTo: owner.address, over: transport, hello: hello, settings: settings,
+        timeout: max(.zero, deadline - .now))
+      if let link { return link }
+      usleep(20_000)
+    } while .now < deadline
+    return nil
+  }
+
   /// The plan that is followed; 0 if none is.
   package var version: UInt64 { state.value.plan?.version ?? 0 }
 
@@ -119,8 +144,8 @@ package final class PeerExchange: Sendable {
   package func share(_ partial: Partial) {
     let state = state.value
     guard let plan = state.plan else { return }
-    let slices = Slices(of: counts.sum, for: plan.addresses.count)
-    for index in plan.addresses.indices {
+    let slices = Slices(of: counts.sum, for: plan.owners.count)
+    for index in plan.owners.indices {
       var piece = partial
       piece.values = partial.values.slice(slices[index])
       if index == plan.index { add(piece) } else { send(.partial(piece), to: index, state.links) }
@@ -132,7 +157,7 @@ package final class PeerExchange: Sendable {
     let state = state.value
     guard let plan = state.plan, slice.index == plan.index else { return }
     self.state.update { $0.wanted = (slice.step, slice.hash) }
-    for index in plan.addresses.indices where index != plan.index {
+    for index in plan.owners.indices where index != plan.index {
       send(.slice(slice), to: index, state.links)
     }
     put(slice)
@@ -155,7 +180,7 @@ package final class PeerExchange: Sendable {
     let finished: Slice? = state.update { state in
       guard let plan = state.plan else { return nil }
       if state.sum.map({ $0.step < piece.step }) ?? true {
-        let slice = Slices(of: counts.sum, for: plan.addresses.count)[plan.index]
+        let slice = Slices(of: counts.sum, for: plan.owners.count)[plan.index]
         state.sum = SliceSum(
           step: piece.step, parametersHash: piece.parametersHash,
           sum: LaneSum(tree: tree, count: slice.count))
@@ -176,7 +201,7 @@ package final class PeerExchange: Sendable {
       if state.weights.map({ $0.step != slice.step || $0.hash != slice.hash }) ?? true {
         state.weights = SharedWeights(
           step: slice.step, hash: slice.hash,
-          vector: SlicedVector(Slices(of: counts.weights, for: plan.addresses.count)))
+          vector: SlicedVector(Slices(of: counts.weights, for: plan.owners.count)))
       }
       guard state.weights?.vector.put(slice.values, at: slice.index) == true,
         let whole = state.weights?.vector.whole, let wanted = state.wanted,

@@ -13,6 +13,18 @@ package protocol Transport: Sendable {
   ///
   /// - Throws: `ClusterError.unavailable` for a malformed or unresolvable address
   func connect(to address: String) throws(ClusterError) -> any Link
+
+  /// Who may connect to a listener of this transport; nil if it does not tell one from another.
+  var admitted: AllowList? { get }
+
+  /// The same, for connections to nobody but the owner of `key`.
+  func connecting(to key: PublicKey) -> any Transport
+}
+
+/// A transport that knows everybody.
+extension Transport {
+  package var admitted: AllowList? { nil }
+  package func connecting(to key: PublicKey) -> any Transport { self }
 }
 
 /// One endpoint's socket.
@@ -47,7 +59,7 @@ package protocol Link: AnyObject {
   func close(linger: Duration)
 }
 
-/// A transport that knows everybody.
+/// A link of a transport that knows everybody.
 extension Link {
   package var sender: String? { nil }
   package func isAllowed(_ sender: String) -> Bool { true }

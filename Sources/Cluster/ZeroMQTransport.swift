@@ -20,6 +20,12 @@ package struct ZeroMQTransport: Transport {
   /// Whether only processes of this machine reach `address`, so that no keys are needed.
   package static func isLocal(_ address: String) -> Bool { EndpointAddress.isLocal(address) }
 
+  package var admitted: AllowList? { keys?.admitted }
+
+  package func connecting(to key: PublicKey) -> any Transport {
+    ZeroMQTransport(keys: keys?.connecting(to: key, from: "the coordinator's list of owners"))
+  }
+
   package func listen(at address: String) throws(ClusterError) -> any Link {
     let endpoint = try EndpointAddress(parsing: address, for: .listen)
     let context = try ZeroMQContext()

@@ -32,20 +32,17 @@ package final class Crew {
   private let endpoint: CoordinatorEndpoint
   private let welcome: Welcome
   private let settings: Settings
+  private let admission: Admission
   private let announce: (CrewEvent) -> Void
   private var membership: Membership
   private let contributionCount: Int
   /// Between steps.
   private var reduction: (any CoordinatorReduction)?
-  private var weights = Parameters(step: 0, values: [])
-  private var weightsHash: UInt64 = 0
+  private var weights = StepWeights()
   private var sharing: Sharing
-  /// Who passes the weights on that were sent last.
-  private var bearers: [PeerID] = []
   private var jobs: UInt64 = 0
   private var work: (any CrewWork)?
-  private var waitingSince: ContinuousClock.Instant?
-  private var lastWords: TrainingError?
+  private var hope: Hope
   /// Processes whose end has been told.
   private var departed: Set<Int> = []
   /// How many workers the first step waits for.
@@ -75,6 +72,9 @@ package final class Crew {
     self.welcome = welcome
     self.settings = settings
     self.announce = announce
+    admission = Admission(
+      build: settings.build, processor: settings.processor, proof: settings.proof)
+    hope = Hope(patience: settings.patience)
     membership = Membership(tree: LaneTree(lanes: lanes))
     sharing = Sharing(
       settings.topology, bytes: contributionCount * MemoryLayout<Float>.stride)
@@ -103,19 +103,11 @@ package final class Crew {
 
   /// Sends everybody the weights that hold from now on.
   package func send(weights: [Float], step: Int) throws {
-    self.weights = Parameters(step: step, values: FloatVector(weights))
-    let plan = sharing.plan
-    bearers = plan?.owners ?? []
-    let others = membership.ready.map(\.peer).filter { plan?.owners.contains($0) != true }
-    if !others.isEmpty { try endpoint.send(.parameters(self.weights), to: others) }
-    weightsHash = contentHash(weights.span)
-    guard let plan else { return }
-    let slices = Slices(of: weights.count, for: plan.owners.count)
-    for (index, owner) in plan.owners.enumerated() {
-      let part = FloatVector(Array(weights[slices[index]]))
-      let slice = Slice(step: step, index: index, values: part, hash: weightsHash)
-      try endpoint.send(.slice(slice), to: owner)
-    }
+    self.weights = StepWeights(weights, step: step, bearers: sharing.plan?.owners ?? [])
+    let others = membership.ready.map(\.peer).filter { !self.weights.bearers.contains($0) }
+    if !others.isEmpty { try endpoint.send(.parameters(self.weights.parameters), to: others) }
+    self.weights.seal()
+    for (owner, slice) in self.weights.slices { try endpoint.send(.slice(slice), to: owner) }
   }
 
   /// The sum of all lanes' contributions to a step, added along the lane tree.
@@ -125,7 +117,7 @@ package final class Crew {
   /// - Throws: `TrainingError` if nobody is left to compute it
   package func sum(_ position: RunState.Position, clipsInStep: Int) throws -> FloatVector {
     let step = StepWork(
-      position, clipsInStep: clipsInStep, takeReduction(), weightsHash: weightsHash,
+      position, clipsInStep: clipsInStep, takeReduction(), weightsHash: weights.hash,
       audit: audit(at: position))
     try perform(step)
     reduction = step.reduction
@@ -217,7 +209,9 @@ package final class Crew {
 
   func send(_ message: Message, to peer: PeerID) throws { try endpoint.send(message, to: peer) }
 
-  func sendWeights(to peer: PeerID) throws { try endpoint.send(.parameters(weights), to: peer) }
+  func sendWeights(to peer: PeerID) throws {
+    try endpoint.send(.parameters(weights.parameters), to: peer)
+  }
 
   func countAudit() { audits += 1 }
 
@@ -252,7 +246,7 @@ package final class Crew {
     // What is there already comes first: a worker's last words say more than its death.
     let reason = interruption()
     let deaths = local?.hasDeaths == true
-    let limits = [deadline, waitingSince.map { $0 + settings.patience }].compactMap(\.self)
+    let limits = [deadline, hope.end].compactMap(\.self)
     let timeout = limits.min().map { max($0 - .now, .zero) }
     switch try endpoint.nextEvent(timeout: reason != nil || deaths ? .zero : timeout) {
     case nil:
@@ -264,7 +258,7 @@ package final class Crew {
     case .lost(let peer, .noLongerAllowed):
       miss(peer, .refusal, "is sent away: \(LossReason.noLongerAllowed)")
     case .lost(let peer, let loss): miss(peer, .death, "is lost: \(loss)")
-    case .turnedAway(let problem, let count): report(Self.event(problem, count))
+    case .turnedAway(let problem, let count): report(CrewEvent(problem, count: count))
     case .rejected(let peer, let defect):
       guard defectsSaid.insert(defect.kind).inserted else { return }
       report(
@@ -274,23 +268,14 @@ package final class Crew {
     }
   }
 
-  private static func event(_ problem: AccessProblem, _ count: Int) -> CrewEvent {
-    CrewEvent(
-      .refusal, count == 1 ? "\(problem)" : "\(problem) (\(count) times by now)",
-      [
-        "problem": .text(problem.name), "count": .integer(count),
-        "key": problem.key.map { .text($0.fingerprint) } ?? .none,
-        "address": problem.address.map { .text($0) } ?? .none,
-      ])
-  }
-
   private func take(_ message: Message, from peer: PeerID) throws {
     guard let member = membership[peer] else { return }
     switch message {
     case .ready(let proof): try enlist(member, proof)
     case .error(let code, let text):
       miss(peer, .leave, "cannot go on: \(text)", code.status ?? .unavailable)
-    case .listening(let address): sharing.note(address, of: peer)
+    case .listening(let address):
+      sharing.note(Plan.Owner(address, key: member.hello.key?.key), of: peer)
     case .linked(let version, true): sharing.linked(peer, version: version)
     case .linked(_, false): giveUpSharing("worker \(name(of: peer)) does not reach the others")
     case .need: try sendWeights(to: peer)
@@ -331,7 +316,7 @@ package final class Crew {
     } else if !departed.contains(death.processID) {
       let sentence = "local worker \(death.processID) \(death.how)"
       report(CrewEvent(.death, sentence))
-      lastWords = TrainingError(death.status, sentence)
+      hope.lastWords = TrainingError(death.status, sentence)
     }
     if death.isReplaced {
       report(CrewEvent(.restart, "another local worker is started in place of \(death.processID)"))
@@ -347,52 +332,30 @@ package final class Crew {
     departed.insert(membership[peer]?.hello.processID ?? 0)
     let sentence = "worker \(name) \(what)"
     report(CrewEvent(kind, sentence, ["worker": .text(name)]))
-    lastWords = TrainingError(status, sentence)
+    hope.lastWords = TrainingError(status, sentence)
     membership.remove(peer)
     sharing.forget(peer)
     endpoint.remove(peer)
     work?.forget(peer)
     // Perhaps it has not passed its slice of the weights on.
-    guard bearers.contains(peer) else { return }
-    bearers = []
-    try? endpoint.send(.parameters(weights), to: membership.ready.map(\.peer))
+    guard weights.bearers.contains(peer) else { return }
+    weights.bearers = []
+    try? endpoint.send(.parameters(weights.parameters), to: membership.ready.map(\.peer))
   }
 
   /// - Throws: if nobody is left and nobody can come, or has come for too long
   private func requireHope() throws {
-    guard membership.members.isEmpty else {
-      waitingSince = nil
-      return
-    }
-    if !expectsOthers && local?.mayProvide != true {
-      throw lastWords ?? TrainingError(.unavailable, "no worker is left")
-    }
-    guard let waitingSince else {
-      self.waitingSince = .now
-      if work != nil {
-        report(CrewEvent(.waiting, "no worker is left: waiting for one at \(endpoint.address)"))
-      }
-      return
-    }
-    guard .now - waitingSince < settings.patience else {
-      throw TrainingError(
-        .unavailable,
-        "no worker came to \(endpoint.address) within \(settings.patience)"
-          + (lastWords.map { "; the last to leave: \($0)" } ?? ""))
+    guard membership.members.isEmpty else { return hope.restore() }
+    let mayCome = expectsOthers || local?.mayProvide == true
+    if try hope.sink(mayCome: mayCome, at: endpoint.address), work != nil {
+      report(CrewEvent(.waiting, "no worker is left: waiting for one at \(endpoint.address)"))
     }
   }
 
   // MARK: Admission
 
   private func admit(_ peer: PeerID, _ hello: Hello) throws {
-    let refusal: String? =
-      if hello.build != settings.build {
-        "this worker is build \(hello.build) and the coordinator is build \(settings.build): "
-          + "install the same on both"
-      } else {
-        nil
-      }
-    if let refusal { return try refuse(peer, hello, refusal) }
+    if let objection = admission.objection(to: hello) { return try refuse(peer, hello, objection) }
     membership.join(peer, hello)
     try endpoint.send(.welcome(welcome), to: peer)
   }
@@ -408,13 +371,8 @@ package final class Crew {
   }
 
   private func enlist(_ member: Membership.Member, _ proof: UInt64) throws {
-    if let own = settings.proof, own != proof {
-      return try refuse(
-        member.peer, member.hello,
-        "this worker computes on \(member.hello.processor) and the coordinator on "
-          + "\(settings.processor), and they round differently (the probe's gradient has hash "
-          + "\(String(proof, radix: 16)) and \(String(own, radix: 16))): --allow-mixed-cpus takes it, and "
-          + "the result may then depend on who computes what")
+    if let objection = admission.objection(to: proof, of: member.hello) {
+      return try refuse(member.peer, member.hello, objection)
     }
     guard member.state == .joining else { return }
     membership.set(.ready, for: member.peer)
@@ -427,6 +385,6 @@ package final class Crew {
           "worker": .text(name(of: member.peer)), "workers": .integer(membership.ready.count),
           "key": member.hello.key.map { .text($0.key.fingerprint) } ?? .none,
         ]))
-    if weights.values.count > 0 { try sendWeights(to: member.peer) }
+    if !weights.isEmpty { try sendWeights(to: member.peer) }
   }
 }

@@ -18,4 +18,15 @@ package struct CrewEvent: Sendable {
     self.sentence = sentence
     self.fields = fields.map { ($0.key, $0.value) }
   }
+
+  /// Somebody could not connect, for the `count`-th time.
+  init(_ problem: AccessProblem, count: Int) {
+    self.init(
+      .refusal, count == 1 ? "\(problem)" : "\(problem) (\(count) times by now)",
+      [
+        "problem": .text(problem.name), "count": .integer(count),
+        "key": problem.key.map { .text($0.fingerprint) } ?? .none,
+        "address": problem.address.map { .text($0) } ?? .none,
+      ])
+  }
 }

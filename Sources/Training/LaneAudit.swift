@@ -44,5 +44,19 @@ struct LaneAudit {
     return true
   }
 
+  /// What there is to say if the two have come to different bits.
+  func disagreement(inStep number: Int) -> CrewEvent? {
+    guard hasBoth, answers[0].hash != answers[1].hash else { return nil }
+    let workers = answers.map(\.worker)
+    return CrewEvent(
+      .audit,
+      "workers \(workers[0]) and \(workers[1]) have computed different bits for lane \(lane) of step "
+        + "\(number)",
+      [
+        "workers": .text(workers.joined(separator: " ")), "lane": .integer(lane),
+        "hashes": .text(answers.map { String($0.hash, radix: 16) }.joined(separator: " ")),
+      ])
+  }
+
   mutating func forget(_ peer: PeerID) { unanswered.remove(peer) }
 }

@@ -15,7 +15,7 @@ struct Sharing {
   let choice: TopologyChoice
   /// Bytes of a vector.
   private let bytes: Int
-  private var addresses: [PeerID: String] = [:]
+  private var listeners: [PeerID: Plan.Owner] = [:]
   private var agreement: Agreement?
   private var versions: UInt64 = 0
   private(set) var isGivenUp = false
@@ -38,10 +38,10 @@ struct Sharing {
     (self.choice, self.bytes) = (choice, bytes)
   }
 
-  mutating func note(_ address: String, of peer: PeerID) { addresses[peer] = address }
+  mutating func note(_ listener: Plan.Owner, of peer: PeerID) { listeners[peer] = listener }
 
   mutating func forget(_ peer: PeerID) {
-    addresses[peer] = nil
+    listeners[peer] = nil
     if agreement?.owners.contains(peer) == true { agreement = nil }
   }
 
@@ -61,12 +61,12 @@ struct Sharing {
     guard owners.count > 1, isWorthIt(workers: owners.count), agreement?.owners != owners else {
       return []
     }
-    let all = owners.compactMap { addresses[$0] }
+    let all = owners.compactMap { listeners[$0] }
     guard all.count == owners.count else { return [] }
     versions += 1
     agreement = Agreement(version: versions, owners: owners, awaited: Set(owners))
     return owners.enumerated().map { index, peer in
-      (peer, Plan(version: versions, index: index, addresses: all))
+      (peer, Plan(version: versions, index: index, owners: all))
     }
   }
 

@@ -9,8 +9,7 @@ final class StepWork: CrewWork {
   private let position: RunState.Position
   private let clipsInStep: Int
   private(set) var reduction: any CoordinatorReduction
-  /// Lanes that a worker was given and that are not in the sum yet.
-  private var held: [PeerID: Set<Int>] = [:]
+  private var held = HeldLanes()
   private var hasBegun = false
   private var hasOrphans = false
   private var isDuplicated: Set<Int> = []
@@ -37,8 +36,9 @@ final class StepWork: CrewWork {
   private static let leastDelay = Duration.milliseconds(100)
   /// How long a sum that is whole waits for its audit.
   private static let auditDelay = Duration.seconds(2)
-  /// So long slices may be on their way after all lanes should have been computed.
-  private static let sharingPatience = Duration.seconds(5)
+  /// So long slices may be on their way after all lanes should have been computed; and so long after the
+  /// beginning of the step, if nobody knows what a lane takes.
+  private static let sharingPatience = (known: Duration.seconds(5), unknown: Duration.seconds(60))
 
   /// - Parameters:
   ///   - reduction: of the run; the step begins it anew
@@ -71,7 +71,7 @@ final class StepWork: CrewWork {
     trouble != nil || !isDuplicated.isEmpty ? nil : (clock.now - start - longest) / .seconds(1)
   }
 
-  func isHeld(by peer: PeerID) -> Bool { held[peer]?.isEmpty == false }
+  func isHeld(by peer: PeerID) -> Bool { !held[peer].isEmpty }
 
   // MARK: Handing out
 
@@ -104,12 +104,12 @@ final class StepWork: CrewWork {
 
   /// Gives the slices their time, and then has the step finished without them.
   private func watch(_ crew: Crew) throws {
-    let lanes = held.keys.map { crew.lanes(of: $0) }.max() ?? 0
-    guard let typical = crew.medianSecondsPerLane else {
-      deadline = nil
-      return
-    }
-    let due = start + Self.sharingPatience + .seconds(Self.patience * typical * Double(lanes))
+    let most = held.holders.map { crew.lanes(of: $0) }.max() ?? 0
+    let due =
+      start
+      + (crew.medianSecondsPerLane.map {
+        Self.sharingPatience.known + .seconds(Self.patience * $0 * Double(most))
+      } ?? Self.sharingPatience.unknown)
     guard clock.now >= due else {
       deadline = due
       return
@@ -123,13 +123,13 @@ final class StepWork: CrewWork {
   private func gather(_ crew: Crew) throws {
     guard plan != nil else { return }
     plan = nil
-    for peer in held.keys { try crew.send(.gather(step: position.step), to: peer) }
+    for peer in held.holders { try crew.send(.gather(step: position.step), to: peer) }
   }
 
   private func order(
     _ lanes: Range<Int>, from peer: PeerID, of crew: Crew, isAudited: Bool = false
   ) throws {
-    held[peer, default: []].formUnion(lanes)
+    held.give(lanes, to: peer)
     if isAudited { audit?.ask(peer) }
     let order = Compute(
       step: position.step, epoch: position.epoch, stepInEpoch: position.stepInEpoch, lanes: lanes,
@@ -157,11 +157,8 @@ final class StepWork: CrewWork {
   /// Lanes that nobody holds go to all who are ready, those who hold the least first.
   private func adopt(_ crew: Crew) throws {
     hasOrphans = false
-    let all = held.values.reduce(into: Set<Int>()) { $0.formUnion($1) }
-    for range in reduction.missing.flatMap({ Self.ranges($0.filter { !all.contains($0) }) }) {
-      let takers = crew.ready.sorted {
-        held[$0.peer, default: []].count < held[$1.peer, default: []].count
-      }
+    for range in held.orphans(of: reduction.missing) {
+      let takers = crew.ready.sorted { held[$0.peer].count < held[$1.peer].count }
       let parts = assignLanes(range, of: crew.tree, workers: takers.count)
       for (taker, lanes) in zip(takers, parts) where !lanes.isEmpty {
         try order(lanes, from: taker.peer, of: crew)
@@ -169,7 +166,7 @@ final class StepWork: CrewWork {
         crew.report(
           CrewEvent(
             .reassignment,
-            "\(Self.text(lanes)) of step \(position.step + 1) to worker \(crew.name(of: taker.peer))",
+            "\(text(ofLanes: lanes)) of step \(position.step + 1) to worker \(crew.name(of: taker.peer))",
             ["worker": .text(crew.name(of: taker.peer)), "lanes": .integer(lanes.count)]))
       }
     }
@@ -179,31 +176,30 @@ final class StepWork: CrewWork {
     guard let typical = crew.medianSecondsPerLane,
       let idle = crew.ready.filter({ !isHeld(by: $0.peer) })
         .min(by: { $0.secondsPerLane ?? typical < $1.secondsPerLane ?? typical }),
-      let late = held.max(by: { $0.value.count < $1.value.count }),
-      !late.value.isEmpty
+      let late = held.fullest
     else { return }
-    let lanes = late.value.subtracting(isDuplicated).sorted()
+    let lanes = late.lanes.subtracting(isDuplicated).sorted()
     guard let last = lanes.last else { return }
     let due =
       start + Self.leastDelay
-      + .seconds(Self.patience * typical * Double(max(crew.lanes(of: late.key), lanes.count)))
+      + .seconds(Self.patience * typical * Double(max(crew.lanes(of: late.peer), lanes.count)))
     guard clock.now >= due else {
       deadline = due
       return
     }
     // From the end, where it comes last.
     var first = last
-    while last - first + 1 < (lanes.count + 1) / 2, late.value.contains(first - 1) { first -= 1 }
+    while last - first + 1 < (lanes.count + 1) / 2, late.lanes.contains(first - 1) { first -= 1 }
     let part = first..<(last + 1)
     isDuplicated.formUnion(part)
     try order(part, from: idle.peer, of: crew)
     crew.report(
       CrewEvent(
         .duplicate,
-        "worker \(crew.name(of: late.key)) is late with \(Self.text(part)) of step "
+        "worker \(crew.name(of: late.peer)) is late with \(text(ofLanes: part)) of step "
           + "\(position.step + 1): \(crew.name(of: idle.peer)) computes them too",
         [
-          "worker": .text(crew.name(of: late.key)), "by": .text(crew.name(of: idle.peer)),
+          "worker": .text(crew.name(of: late.peer)), "by": .text(crew.name(of: idle.peer)),
           "lanes": .integer(part.count),
         ]))
     deadline = clock.now + Self.leastDelay
@@ -227,7 +223,7 @@ final class StepWork: CrewWork {
         CrewEvent(
           .notFinite, "step \(position.step + 1): \(found.what.inOneLine)",
           ["lane": .integer(found.lane), "worker": .text(crew.name(of: peer))]))
-    case .slice(let slice): try take(slice, from: peer)
+    case .slice(let slice): try take(slice, from: peer, of: crew)
     default: break
     }
   }
@@ -239,53 +235,33 @@ final class StepWork: CrewWork {
       let audit, audit.hasBoth
     else { return }
     self.audit = nil
-    let (first, second) = (audit.answers[0], audit.answers[1])
-    if first.hash == second.hash { return crew.countAudit() }
-    let sentence =
-      "workers \(first.worker) and \(second.worker) have computed different bits for lane "
-      + "\(audit.lane) of step \(position.step + 1)"
-    crew.report(
-      CrewEvent(
-        .audit, sentence,
-        [
-          "workers": .text("\(first.worker) \(second.worker)"), "lane": .integer(audit.lane),
-          "hashes": .text(
-            "\(String(first.hash, radix: 16)) \(String(second.hash, radix: 16))"),
-        ]))
+    guard let disagreement = audit.disagreement(inStep: position.step + 1) else {
+      return crew.countAudit()
+    }
+    crew.report(disagreement)
     throw TrainingError(
       .fault,
-      "\(sentence): one of these machines errs (test its memory), or Tutti does; --resume goes on "
-        + "from before that step, without the one you do not trust")
+      "\(disagreement.sentence): one of these machines errs (test its memory), or Tutti does; --resume "
+        + "goes on from before that step, without the one you do not trust")
   }
 
-  private func take(_ slice: Slice, from peer: PeerID) throws {
+  private func take(_ slice: Slice, from peer: PeerID, of crew: Crew) throws {
     guard let plan, plan.owners.firstIndex(of: peer) == slice.index else { return }
-    if reduction.accept(slice) == .malformed {
+    switch reduction.accept(slice) {
+    case .added, .duplicate: if reduction.sum != nil { held.releaseAll() }
+    case .otherStep: break
+    case .otherParameters: try refresh(peer, of: crew)
+    case .malformed:
       throw Mistake(
         description: "sent a slice of \(slice.values.count) values of step \(position.step + 1)")
     }
-    if isDone { held = [:] }
   }
 
   private func take(_ partial: Partial, from peer: PeerID, of crew: Crew) throws {
     switch reduction.accept(partial) {
-    case .added, .duplicate:
-      for holder in held.keys { held[holder]?.subtract(partial.node) }
+    case .added, .duplicate: held.release(partial.node)
     case .otherStep: break
-    case .otherParameters:
-      guard refreshed.insert(peer).inserted else {
-        throw Mistake(
-          description: "computes step \(position.step + 1) with other weights than those sent to it"
-        )
-      }
-      crew.report(
-        CrewEvent(
-          .desynchronised,
-          "worker \(crew.name(of: peer)) has other weights than those of step \(position.step + 1): "
-            + "they are sent again, and its answer is not used",
-          ["worker": .text(crew.name(of: peer))]))
-      try crew.sendWeights(to: peer)
-      forget(peer)
+    case .otherParameters: try refresh(peer, of: crew)
     case .malformed:
       throw Mistake(
         description: "sent a sum over lanes \(partial.node) of \(partial.values.count) values, "
@@ -293,29 +269,30 @@ final class StepWork: CrewWork {
     }
   }
 
+  /// A worker has computed with other weights than the step's.
+  ///
+  /// - Throws: `Mistake` the second time
+  private func refresh(_ peer: PeerID, of crew: Crew) throws {
+    guard refreshed.insert(peer).inserted else {
+      throw Mistake(
+        description: "computes step \(position.step + 1) with other weights than those sent to it")
+    }
+    crew.report(
+      CrewEvent(
+        .desynchronised,
+        "worker \(crew.name(of: peer)) has other weights than those of step \(position.step + 1): "
+          + "they are sent again, and its answer is not used",
+        ["worker": .text(crew.name(of: peer))]))
+    try crew.sendWeights(to: peer)
+    forget(peer)
+  }
+
   func forget(_ peer: PeerID) {
     audit?.forget(peer)
-    let lanes = held.removeValue(forKey: peer) ?? []
+    let lanes = held.forget(peer)
     guard !lanes.isEmpty else { return }
     hasOrphans = true
     isDuplicated.subtract(lanes)
     if trouble == nil { trouble = (clock.now, 0) }
-  }
-
-  // MARK: Words
-
-  private static func ranges(_ lanes: [Int]) -> [Range<Int>] {
-    lanes.reduce(into: []) { ranges, lane in
-      if let last = ranges.last, last.upperBound == lane {
-        ranges[ranges.count - 1] = last.lowerBound..<lane + 1
-      } else {
-        ranges.append(lane..<lane + 1)
-      }
-    }
-  }
-
-  private static func text(_ lanes: Range<Int>) -> String {
-    lanes.count == 1
-      ? "lane \(lanes.lowerBound)" : "lanes \(lanes.lowerBound) to \(lanes.upperBound - 1)"
   }
 }

@@ -40,6 +40,12 @@ struct MeteredTransport: Transport {
     self.meter = meter
   }
 
+  var admitted: AllowList? { transport.admitted }
+
+  func connecting(to key: PublicKey) -> any Transport {
+    MeteredTransport(transport.connecting(to: key), meter)
+  }
+
   func listen(at address: String) throws(ClusterError) -> any Link {
     MeteredLink(try transport.listen(at: address), meter)
   }

@@ -135,11 +135,6 @@ import Training
     if keys != nil && insecure {
       throw ValidationError("--keys lets only some join, --insecure everybody: give one of them")
     }
-    if keys != nil && topology == .sharded {
-      throw ValidationError(
-        "--topology sharded has workers talk to each other, for which they have no keys: with --keys take "
-          + "star, or auto, which takes it")
-    }
     if folder != nil && resume != nil {
       throw ValidationError("--run names a new run, --resume an old one: give one of them")
     }
@@ -177,7 +172,7 @@ import Training
     session.expectsOthers = bind != nil
     session.patience = .seconds(wait)
     session.auditEvery = audit
-    session.topology = keys == nil ? topology : .star
+    session.topology = topology
     session.silence = .milliseconds(Int(silence * 1000))
     let local = LocalWorkers(restarts: restarts) { wake() }
     session.local = local

@@ -59,7 +59,13 @@ extension Target {
     .evaluate(Evaluate(job: 3, split: "validation", clips: 100..<11_774)),
     .timing(Timing(step: 9, lanes: 0..<2, elapsed: .milliseconds(7), waited: .zero)),
     .scores(Scores(job: 3, clips: 0..<1, values: [0.5])),
-    .listening("tcp://10.0.0.7:5"), .plan(Plan(version: 3, index: 1, addresses: ["a", ""])),
+    .listening("tcp://10.0.0.7:5"),
+    .plan(
+      Plan(
+        version: 3, index: 1,
+        owners: [
+          Plan.Owner("a", key: PublicKey(bytes: [UInt8](repeating: 7, count: 32))), Plan.Owner(""),
+        ])),
     .linked(version: 3, reached: true), .gather(step: 8), .need(step: 8),
     .slice(Slice(step: 8, index: 2, values: [1, -0.0], hash: 5)),
     .heartbeat(Progress(step: 4, done: 1, total: 16)), .drain, .bye, .error(.malformed, "what?"),

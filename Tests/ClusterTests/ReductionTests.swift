@@ -25,9 +25,9 @@ import Testing
           over: stage.transport, for: endpoint, tree: tree, sumCount: count, weightCount: count)
         return (endpoint, peer, exchange)
       }
-      let addresses = self.workers.map(\.exchange.address)
+      let owners = self.workers.map { Plan.Owner($0.exchange.address) }
       for (index, worker) in self.workers.enumerated() {
-        #expect(worker.exchange.follow(Plan(version: 1, index: index, addresses: addresses)))
+        #expect(worker.exchange.follow(Plan(version: 1, index: index, owners: owners)))
       }
     }
 
@@ -222,9 +222,13 @@ import Testing
     let own = company.workers[0].exchange.address
     let nowhere = wire == .zeroMQ ? "tcp://127.0.0.1:9" : "nowhere"
     let exchange = company.workers[0].exchange
-    #expect(!exchange.follow(Plan(version: 2, index: 0, addresses: [own, nowhere])))
-    #expect(!exchange.follow(Plan(version: 3, index: 0, addresses: ["somebody else", own])))
-    #expect(!exchange.follow(Plan(version: 4, index: 5, addresses: [own])))
+    func plan(_ version: UInt64, _ index: Int, _ addresses: String...) -> Plan {
+      Plan(version: version, index: index, owners: addresses.map { Plan.Owner($0) })
+    }
+    #expect(!exchange.follow(plan(2, 0, own, nowhere)))
+    #expect(!exchange.follow(plan(3, 0, "somebody else", own)))
+    #expect(!exchange.follow(plan(4, 5, own)))
+    #expect(!exchange.follow(plan(5, 0, own, "ipc:///tmp/whatever")))
     #expect(exchange.version == 0)
   }
 }

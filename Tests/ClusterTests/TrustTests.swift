@@ -1,5 +1,6 @@
 import Cluster
 import Foundation
+import Synchronization
 import Testing
 
 /// Who may come in with keys, who may not, and that both sides learn why.
@@ -55,12 +56,64 @@ import Testing
     #expect(hello.key == KnownKey(workerKeys.own.publicKey, name: "oboe"))
     #expect(hello.host == someHello.host)
     try worker.expect(largestVector: 4)
+    // When this has come, the worker's side knows how long vectors may be.
+    try worker.send(.drain)
+    #expect(try coordinator.expectMessage() == .drain)
     try coordinator.send(.parameters(Parameters(step: 1, values: [1, 2, 3, 4])), to: peer)
     #expect(
       try worker.expectMessage() == .parameters(Parameters(step: 1, values: [1, 2, 3, 4])))
-    try worker.send(.drain)
-    #expect(try coordinator.expectMessage() == .drain)
     #expect(coordinator.turnedAway == 0)
+  }
+
+  /// What the owners of a plan's slices answer when they are to follow it, all at once.
+  func follow(_ owners: [Plan.Owner], _ exchanges: [PeerExchange]) -> [Bool] {
+    let reached = Mutex([Bool](repeating: false, count: exchanges.count))
+    let group = DispatchGroup()
+    for (index, exchange) in exchanges.enumerated() {
+      group.enter()
+      // Each waits for the others, on a thread of its own.
+      Thread.detachNewThread {
+        let all = exchange.follow(Plan(version: 1, index: index, owners: owners))
+        reached.withLock { $0[index] = all }
+        group.leave()
+      }
+    }
+    group.wait()
+    return reached.withLock(\.self)
+  }
+
+  @Test("workers that share vectors let in just the owners of their plan, each with its key")
+  func owners() throws {
+    let settings = EndpointSettings(largestVector: 4)
+    let coordinator = try listen(coordinatorKeys, settings: settings)
+    let workers = try ["oboe", "flute", "viola"].map { name in
+      let line = try coordinatorKeys.makeCredentials(for: name)
+      return try #require(Keys(credentials: line, from: "a test"))
+    }
+    let exchanges = try workers.map { keys in
+      try PeerExchange(
+        over: ZeroMQTransport(keys: keys), for: try connect(keys, to: coordinator.address),
+        tree: LaneTree(lanes: 3), sumCount: 4, weightCount: 4)
+    }
+    defer { for exchange in exchanges { exchange.close() } }
+    let owners = zip(exchanges, workers).map { Plan.Owner($0.address, key: $1.own.publicKey) }
+    #expect(follow(owners, exchanges) == [true, true, true])
+
+    let address = exchanges[0].address
+    let stranger = Keys(own: try KeyPair.random(), from: "nowhere")
+    for keys in [nil, stranger.connecting(to: workers[0].own.publicKey, from: "the plan")] {
+      let error = #expect(throws: ClusterError.self) { try connect(keys, to: address) }
+      #expect(error?.code == .refused)
+    }
+    // Whom the plan leaves out is not let in, and a plan is not followed without keys or with wrong ones.
+    #expect(follow(Array(owners[..<2]), Array(exchanges[..<2])) == [true, true])
+    let viola = workers[2].connecting(to: workers[0].own.publicKey, from: "the plan")
+    #expect(throws: ClusterError.self) { try connect(viola, to: address) }
+    var mistaken = Array(owners[..<2])
+    mistaken[1].key = nil
+    #expect(follow(mistaken, Array(exchanges[..<1])) == [false])
+    mistaken[1].key = workers[2].own.publicKey
+    #expect(follow(mistaken, Array(exchanges[..<1])) == [false])
   }
 
   @Test("a key that nobody knows is refused, with its fingerprint on both sides")

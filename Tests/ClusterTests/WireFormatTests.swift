@@ -12,7 +12,13 @@ import Testing
     .parameters(Parameters(step: 12, values: [1, -0.0, .infinity])),
     .compute(Compute(step: 9, epoch: 1, stepInEpoch: 2, lanes: 3..<8, clipsInStep: 128)),
     .partial(Partial(step: 9, node: 4..<8, values: [], parametersHash: 77)),
-    .listening("tcp://[::1]:5"), .plan(Plan(version: 3, index: 1, addresses: ["a", "", "ü"])),
+    .listening("tcp://[::1]:5"),
+    .plan(
+      Plan(
+        version: 3, index: 1,
+        owners: [
+          Plan.Owner("a", key: PublicKey(bytes: Array(0..<32))), Plan.Owner(""), Plan.Owner("ü"),
+        ])),
     .linked(version: 3, reached: true), .linked(version: 4, reached: false),
     .slice(Slice(step: 8, index: 2, values: [1, -0.0], hash: 5)), .gather(step: 8),
     .need(step: 8),

@@ -66,6 +66,23 @@ struct TrustTests {
     #expect(try events("refusal").isEmpty)
   }
 
+  @Test("workers that share vectors among each other leave the same bytes")
+  func sharded() throws {
+    try Program.start(
+      "coordinator",
+      coordinator("--workers", "1", "--threads", "1", "--await", "2", "--topology", "sharded")
+    ) { coordinator in
+      try Program.start("worker", worker(host("oboe"))) { _ in
+        let second = try Program.run("worker", worker(host("flute")))
+        #expect(second.code == 0, "\(second.errors)")
+      }
+      let ending = try coordinator.wait()
+      #expect(ending.code == 0, "\(ending.errors)")
+      #expect(!ending.errors.contains("through the coordinator"), "\(ending.errors)")
+    }
+    #expect(try digest(run + "/last.safetensors") == material.reference.last)
+  }
+
   @Test("a local worker that is killed is started anew with its key")
   func restarted() throws {
     try Program.start("coordinator", coordinator("--workers", "1", "--threads", "1")) {
