@@ -20,6 +20,8 @@ package struct Membership: Sendable {
     package fileprivate(set) var lanes: Range<Int>
     /// What a lane takes here, as measured lately; nil as long as nothing was.
     package fileprivate(set) var secondsPerLane: Double?
+    /// What a step takes here beside its lanes, for weights to come and sums to go; likewise.
+    package fileprivate(set) var exchangeSeconds: Double?
   }
 
   package let tree: LaneTree
@@ -59,9 +61,21 @@ package struct Membership: Sendable {
       members[index].secondsPerLane.map { ($0 + seconds) / 2 } ?? seconds
   }
 
+  /// A peer's step took so much longer than its lanes did.
+  package mutating func observe(_ peer: PeerID, exchangeSeconds seconds: Double) {
+    guard seconds >= 0, seconds.isFinite,
+      let index = members.firstIndex(where: { $0.peer == peer })
+    else { return }
+    members[index].exchangeSeconds =
+      members[index].exchangeSeconds.map { ($0 + seconds) / 2 } ?? seconds
+  }
+
   /// What a lane takes a member in the middle of the field.
-  package var medianSecondsPerLane: Double? {
-    let known = ready.compactMap(\.secondsPerLane).sorted()
+  package var medianSecondsPerLane: Double? { median(\.secondsPerLane) }
+  package var medianExchangeSeconds: Double? { median(\.exchangeSeconds) }
+
+  private func median(_ value: (Member) -> Double?) -> Double? {
+    let known = ready.compactMap(value).sorted()
     return known.isEmpty ? nil : known[known.count / 2]
   }
 

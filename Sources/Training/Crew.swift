@@ -186,6 +186,7 @@ package final class Crew {
   var tree: LaneTree { membership.tree }
   var ready: [Membership.Member] { membership.ready }
   var medianSecondsPerLane: Double? { membership.medianSecondsPerLane }
+  var medianExchangeSeconds: Double { membership.medianExchangeSeconds ?? 0 }
 
   /// Those who have lanes, as dealt for a new step.
   func dealt() -> [Membership.Member] {
@@ -205,6 +206,10 @@ package final class Crew {
 
   func observe(_ peer: PeerID, secondsPerLane seconds: Double) {
     membership.observe(peer, secondsPerLane: seconds)
+  }
+
+  func observe(_ peer: PeerID, exchangeSeconds seconds: Double) {
+    membership.observe(peer, exchangeSeconds: seconds)
   }
 
   func send(_ message: Message, to peer: PeerID) throws { try endpoint.send(message, to: peer) }

@@ -23,6 +23,8 @@ final class StepWork: CrewWork {
   /// Whether it was begun so.
   private(set) var wasShared = false
   private var longest = Duration.zero
+  /// What each worker has taken for lanes.
+  private var computed: [PeerID: Duration] = [:]
 
   private let clock = ContinuousClock()
   private let start: ContinuousClock.Instant
@@ -31,7 +33,8 @@ final class StepWork: CrewWork {
   private var elapsed = Duration.zero
   private var waited = Duration.zero
 
-  /// A worker is late when it takes this many times what its lanes should take, and this much more.
+  /// A worker is late when it takes this many times what its lanes and the exchange should take, and this
+  /// much more.
   private static let patience = 2.0
   private static let leastDelay = Duration.milliseconds(100)
   /// How long a sum that is whole waits for its audit.
@@ -108,7 +111,8 @@ final class StepWork: CrewWork {
     let due =
       start
       + (crew.medianSecondsPerLane.map {
-        Self.sharingPatience.known + .seconds(Self.patience * $0 * Double(most))
+        Self.sharingPatience.known
+          + .seconds(Self.patience * ($0 * Double(most) + crew.medianExchangeSeconds))
       } ?? Self.sharingPatience.unknown)
     guard clock.now >= due else {
       deadline = due
@@ -182,7 +186,10 @@ final class StepWork: CrewWork {
     guard let last = lanes.last else { return }
     let due =
       start + Self.leastDelay
-      + .seconds(Self.patience * typical * Double(max(crew.lanes(of: late.peer), lanes.count)))
+      + .seconds(
+        Self.patience
+          * (typical * Double(max(crew.lanes(of: late.peer), lanes.count))
+            + crew.medianExchangeSeconds))
     guard clock.now >= due else {
       deadline = due
       return
@@ -212,6 +219,7 @@ final class StepWork: CrewWork {
     case .timing(let timing) where timing.step == position.step && !timing.lanes.isEmpty:
       try compare(timing, from: peer, of: crew)
       elapsed += timing.elapsed
+      computed[peer, default: .zero] += timing.elapsed
       longest = max(longest, timing.elapsed)
       waited += timing.waited
       crew.observe(
@@ -259,7 +267,11 @@ final class StepWork: CrewWork {
 
   private func take(_ partial: Partial, from peer: PeerID, of crew: Crew) throws {
     switch reduction.accept(partial) {
-    case .added, .duplicate: held.release(partial.node)
+    case .added, .duplicate:
+      let owed = isHeld(by: peer)
+      held.release(partial.node)
+      guard owed, !isHeld(by: peer), let computed = computed[peer] else { return }
+      crew.observe(peer, exchangeSeconds: (clock.now - start - computed) / .seconds(1))
     case .otherStep: break
     case .otherParameters: try refresh(peer, of: crew)
     case .malformed:

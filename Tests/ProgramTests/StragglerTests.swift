@@ -66,6 +66,18 @@ struct StragglerTests {
     #expect(try events("death").isEmpty)
   }
 
+  @Test("a worker behind a slow link is not late: what travels takes its time")
+  func slowLink() throws {
+    // Three times what is allowed to one whose sums travel at once.
+    proxy.arm(
+      Proxy.Strike(
+        sender: .worker, kind: .partial, isLasting: true, harm: .delay(.milliseconds(300))))
+    try train(["--silence", "60"])
+    #expect(proxy.struck.count > Material.steps / 2)
+    let duplicates = try events("duplicate").filter { $0["lanes"] != nil }
+    #expect(duplicates.count < Material.steps / 3)
+  }
+
   @Test("a worker that stands still most of the time leaves no trace in the result")
   func slowedDown() throws {
     try train(["--silence", "60"]) { _, worker in
