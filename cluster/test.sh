@@ -2,7 +2,7 @@
 # Everything that must hold before a change lands: installs, checks the format, builds without warnings
 # and with honest arrows between modules, runs all tests (in release: the kernels are hopeless in debug)
 # and, unless told to run only some of them, those of the arithmetic once more with the portable kernels,
-# and attacks the readers for a few seconds each.
+# attacks the readers for a few seconds each, and starts and stops workers on make-believe hosts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . cluster/setup.sh
@@ -46,3 +46,4 @@ run_tests "$@"
 echo 'test: what computes, once more with the portable kernels'
 TUTTI_KERNELS=portable run_tests --filter '^(KernelsTests|LayersTests|ModelsTests)\.'
 cluster/fuzz --brief
+cluster/test-hosts
