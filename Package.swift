@@ -65,8 +65,8 @@ let package = Package(
     .target(
       name: "Training",
       dependencies: [
-        "Models", "Layers", "Kernels", "Audio", "Dataset", "Cluster", "Synthesis", "CSodium",
-        .product(name: "Yams", package: "Yams"),
+        "Models", "Layers", "Kernels", "Audio", "Dataset", "Cluster", "Synthesis", "CMemory",
+        "CSodium", .product(name: "Yams", package: "Yams"),
       ]),
 
     // The programs: argument parsing and wiring only

@@ -58,6 +58,10 @@ package final class Crew {
 
   /// Set from outside, before `endpoint.interrupt()`: why nothing more should be waited for.
   package var interruption: () -> (any Error)? = { nil }
+  /// What others see of the run.
+  package var status = RunStatus()
+  /// Which changes of the membership they have seen.
+  private var changesShown = 0
   /// Workers on this machine, whose ends are known before their silence is.
   package var local: LocalWorkers?
   /// Whether workers may still come from elsewhere.
@@ -128,6 +132,7 @@ package final class Crew {
       position, clipsInStep: clipsInStep, takeReduction(), weightsHash: weightsHash,
       audit: audit(at: position))
     try perform(step)
+    show()
     reduction = step.reduction
     dataWaitShare = step.dataWaitShare
     if let recovery = step.recovery {
@@ -245,6 +250,17 @@ package final class Crew {
     }
   }
 
+  private func show() {
+    changesShown = membership.changes
+    let (traffic, defects, turnedAway) = (endpoint.traffic, endpoint.defects, endpoint.turnedAway)
+    status.update {
+      $0.workers = membership.members
+      ($0.traffic, $0.refusedMessages, $0.connectionsTurnedAway) = (
+        traffic, defects.total, turnedAway
+      )
+    }
+  }
+
   // MARK: Events
 
   /// Waits for one event and deals with it.
@@ -254,7 +270,11 @@ package final class Crew {
     let deaths = local?.hasDeaths == true
     let limits = [deadline, waitingSince.map { $0 + settings.patience }].compactMap(\.self)
     let timeout = limits.min().map { max($0 - .now, .zero) }
-    switch try endpoint.nextEvent(timeout: reason != nil || deaths ? .zero : timeout) {
+    status.update { $0.sleep(true) }
+    let event = try endpoint.nextEvent(timeout: reason != nil || deaths ? .zero : timeout)
+    status.update { $0.sleep(false) }
+    defer { if changesShown != membership.changes { show() } }
+    switch event {
     case nil:
       if let reason { throw reason }
       for death in local?.takeDeaths() ?? [] { bury(death) }
