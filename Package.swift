@@ -33,6 +33,7 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
   targets: [
@@ -65,15 +66,24 @@ let package = Package(
     .target(
       name: "Training",
       dependencies: [
-        "Models", "Layers", "Kernels", "Audio", "Dataset", "Cluster", "Synthesis", "CSodium",
-        .product(name: "Yams", package: "Yams"),
+        "Models", "Layers", "Kernels", "Audio", "Dataset", "Cluster", "Synthesis", "CMemory",
+        "CSodium", .product(name: "Yams", package: "Yams"),
       ]),
+    .target(
+      name: "Sight",
+      dependencies: [
+        "Training", "Cluster",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+      ],
+      resources: [.embedInCode("page.html")]),
 
     // The programs: argument parsing and wiring only
     .executableTarget(
       name: "coordinator",
       dependencies: [
-        "Training", "Synthesis", "Cluster",
+        "Training", "Synthesis", "Cluster", "Sight",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
@@ -115,6 +125,7 @@ let package = Package(
       name: "TrainingTests",
       dependencies: ["Training", "Models", "Layers", "Kernels", "Audio", "Dataset", "Cluster"],
       exclude: ["Goldens"]),
+    .testTarget(name: "SightTests", dependencies: ["Sight", "Training", "Cluster"]),
     .testTarget(
       name: "ProgramTests",
       dependencies: ["coordinator", "worker", "tutti", "bench", "Cluster"]),

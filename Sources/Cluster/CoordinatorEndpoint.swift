@@ -98,6 +98,9 @@ package final class CoordinatorEndpoint: Sendable {
   /// How many tried to connect and could not.
   package var turnedAway: Int { shared.value.turnedAway }
 
+  /// What was sent and received up to the last heartbeat.
+  package var traffic: Traffic { shared.value.traffic }
+
   /// Wakes `nextEvent` from another thread; it returns `.interrupted`. If nobody waits, the next call does.
   package func interrupt() { inbox.interrupt() }
 

@@ -16,6 +16,8 @@ final class CoordinatorLoop {
     var progress: [PeerID: Progress] = [:]
     var rejectionsWaiting = 0
     var turnedAway = 0
+    /// As of the last heartbeat.
+    var traffic = Traffic()
   }
 
   private static let maximumRejectionsWaiting = 64
@@ -24,7 +26,7 @@ final class CoordinatorLoop {
   /// How long to wait before trying again where nothing wakes us: a full inbox, a slow peer.
   private static let retry = Duration.milliseconds(2)
 
-  private let link: any Link
+  private let link: CountingLink
   private let session: Session
   private let settings: EndpointSettings
   private let inbox: Mailbox<CoordinatorEvent>
@@ -45,7 +47,7 @@ final class CoordinatorLoop {
     inbox: Mailbox<CoordinatorEvent>, orders: Mailbox<Order>, shared: Guarded<Shared>,
     memory: CoordinatorMemory?
   ) {
-    self.link = link
+    self.link = CountingLink(link)
     self.session = session
     self.settings = settings
     self.inbox = inbox
@@ -203,6 +205,7 @@ final class CoordinatorLoop {
 
   private func beat(_ now: ContinuousClock.Instant) {
     answers = 0
+    shared.update { $0.traffic = link.traffic }
     for (peer, conversation) in conversations {
       if let sender = conversation.sender, !link.isAllowed(sender) {
         let reason = LossReason.noLongerAllowed

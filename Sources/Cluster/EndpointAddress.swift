@@ -61,9 +61,9 @@ struct EndpointAddress: Equatable {
   /// what is no address as this one's: nobody reaches it.
   static func isLocal(_ text: String) -> Bool {
     guard text.hasPrefix("tcp://") else { return true }
-    let parts = text.dropFirst(6).split(separator: ":")
-    guard parts.count > 1 else { return true }
-    let host = parts.dropLast().joined(separator: ":")
+    let place = text.dropFirst(6)
+    guard let colon = place.lastIndex(of: ":"), colon > place.startIndex else { return true }
+    let host = place[..<colon]
     // A name may begin like an address: 127.0.0.1.example.org
     let isAddress = host.allSatisfy { $0.isNumber || $0 == "." }
     return host == "localhost" || host.hasPrefix("127.") && isAddress || host == "[::1]"

@@ -26,6 +26,8 @@ package struct Membership: Sendable {
 
   package let tree: LaneTree
   package private(set) var members: [Member] = []
+  /// How often somebody came, went, or got another state or other lanes.
+  package private(set) var changes = 0
 
   package init(tree: LaneTree) { self.tree = tree }
 
@@ -42,15 +44,20 @@ package struct Membership: Sendable {
   package mutating func join(_ peer: PeerID, _ hello: Hello) {
     precondition(self[peer] == nil, "peer \(peer) joined twice")
     members.append(Member(peer: peer, hello: hello, state: .joining, lanes: 0..<0))
+    changes += 1
   }
 
   /// Peers that have left in the meantime are ignored.
   package mutating func set(_ state: State, for peer: PeerID) {
     guard let index = members.firstIndex(where: { $0.peer == peer }) else { return }
     members[index].state = state
+    changes += 1
   }
 
-  package mutating func remove(_ peer: PeerID) { members.removeAll { $0.peer == peer } }
+  package mutating func remove(_ peer: PeerID) {
+    members.removeAll { $0.peer == peer }
+    changes += 1
+  }
 
   /// A peer has taken `seconds` for each of its lanes.
   package mutating func observe(_ peer: PeerID, secondsPerLane seconds: Double) {
@@ -95,6 +102,7 @@ package struct Membership: Sendable {
         lanes: tree.laneCount, secondsPerLane: ready.map { members[$0].secondsPerLane ?? median }))
     guard dealt != last else { return }
     last = dealt
+    changes += 1
     for index in members.indices { members[index].lanes = 0..<0 }
     guard !ready.isEmpty else { return }
     for (index, lanes) in zip(ready, assignLanes(tree, shares: dealt.shares)) {

@@ -6,6 +6,9 @@ package enum Build {
   /// Coordinator and workers must agree on it: another version may compute other bits.
   package static let version = "0.2.0"
 
+  /// What was chosen for this machine's processor.
+  package static var kernelsName: String { kernels.name }
+
   /// For `--version`: the version, and what it computes with here.
   package static var description: String {
     switch KernelChoice.made {

@@ -53,7 +53,7 @@ package final class Coordinator {
 
   private func train() throws {
     try crew.send(weights: state.weights.values, step: state.position.step)
-    report.begin(state.position, best: state.stopping.best)
+    report.begin(state.position, best: state.stopping.best, history: state.history)
     while true {
       if isDue(configuration.training.validateEvery) && !isValidated { try validate() }
       if isDue(configuration.training.checkpointEvery) { try save() }
@@ -71,15 +71,18 @@ package final class Coordinator {
       try refuse(position)
     } else {
       let step = state.apply(sum, stepsPerEpoch: schedule.stepsPerEpoch, pool: pool)
-      try report.step(step, clips: clips, dataWaitShare: crew.dataWaitShare)
+      try report.step(
+        step, reaching: state.position, clips: clips, dataWaitShare: crew.dataWaitShare)
     }
     try crew.send(weights: state.weights.values, step: state.position.step)
   }
 
   private func validate() throws {
-    let logits = try crew.logits(
-      .validation, clips: store.clipCount(in: .validation), tags: store.tags.count)
-    let scores = try labels.scores(logits, configuration.trainingLoss)
+    let scores = try report.during(.validating) {
+      let logits = try crew.logits(
+        .validation, clips: store.clipCount(in: .validation), tags: store.tags.count)
+      return try labels.scores(logits, configuration.trainingLoss)
+    }
     let validation = state.validated(scores)
     let isBest = state.stopping.observe(
       scores.ranking.rocAUC, step: state.position.step, epoch: state.position.epoch)
@@ -124,9 +127,11 @@ package final class Coordinator {
     try crew.send(weights: weights.values, step: best.position.step)
     var test: Scores?
     if store.clipCount(in: .test) > 0 {
-      let logits = try crew.logits(
-        .test, clips: store.clipCount(in: .test), tags: store.tags.count)
-      test = try SplitLabels(store, .test).scores(logits, configuration.trainingLoss)
+      test = try report.during(.testing) {
+        let logits = try crew.logits(
+          .test, clips: store.clipCount(in: .test), tags: store.tags.count)
+        return try SplitLabels(store, .test).scores(logits, configuration.trainingLoss)
+      }
     }
     let outcome = RunOutcome(
       folder: folder.path, best: state.stopping.best, test: test?.ranking, position: state.position)
@@ -152,8 +157,10 @@ package final class Coordinator {
   private func save(isBest: Bool = false) throws {
     let now = (step: state.position.step, validations: state.history.count)
     if !isBest, let saved, saved == now { return }
-    let warnings = try Checkpoint.save(
-      state, in: folder, isBest: isBest, configuration: configuration, store: store)
+    let warnings = try report.during(.saving) {
+      try Checkpoint.save(
+        state, in: folder, isBest: isBest, configuration: configuration, store: store)
+    }
     for warning in warnings { report.note(warning) }
     saved = now
   }

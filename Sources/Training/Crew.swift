@@ -55,6 +55,10 @@ package final class Crew {
 
   /// Set from outside, before `endpoint.interrupt()`: why nothing more should be waited for.
   package var interruption: () -> (any Error)? = { nil }
+  /// What others see of the run.
+  package var status = RunStatus()
+  /// Which changes of the membership they have seen.
+  private var changesShown = 0
   /// Workers on this machine, whose ends are known before their silence is.
   package var local: LocalWorkers?
   /// Whether workers may still come from elsewhere.
@@ -120,6 +124,7 @@ package final class Crew {
       position, clipsInStep: clipsInStep, takeReduction(), weightsHash: weights.hash,
       audit: audit(at: position))
     try perform(step)
+    show()
     reduction = step.reduction
     dataWaitShare = step.dataWaitShare
     if let recovery = step.recovery {
@@ -244,6 +249,17 @@ package final class Crew {
     }
   }
 
+  private func show() {
+    changesShown = membership.changes
+    let (traffic, defects, turnedAway) = (endpoint.traffic, endpoint.defects, endpoint.turnedAway)
+    status.update {
+      $0.workers = membership.members
+      ($0.traffic, $0.refusedMessages, $0.connectionsTurnedAway) = (
+        traffic, defects.total, turnedAway
+      )
+    }
+  }
+
   // MARK: Events
 
   /// Waits for one event and deals with it.
@@ -253,7 +269,11 @@ package final class Crew {
     let deaths = local?.hasDeaths == true
     let limits = [deadline, hope.end].compactMap(\.self)
     let timeout = limits.min().map { max($0 - .now, .zero) }
-    switch try endpoint.nextEvent(timeout: reason != nil || deaths ? .zero : timeout) {
+    status.update { $0.sleep(true) }
+    let event = try endpoint.nextEvent(timeout: reason != nil || deaths ? .zero : timeout)
+    status.update { $0.sleep(false) }
+    defer { if changesShown != membership.changes { show() } }
+    switch event {
     case nil:
       if let reason { throw reason }
       for death in local?.takeDeaths() ?? [] { bury(death) }

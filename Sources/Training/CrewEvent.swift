@@ -13,7 +13,9 @@ package struct CrewEvent: Sendable {
   /// What programs want to know beside the sentence.
   package let fields: [(name: String, value: LogRecord.Value)]
 
-  init(_ kind: Kind, _ sentence: String, _ fields: KeyValuePairs<String, LogRecord.Value> = [:]) {
+  package init(
+    _ kind: Kind, _ sentence: String, _ fields: KeyValuePairs<String, LogRecord.Value> = [:]
+  ) {
     self.kind = kind
     self.sentence = sentence
     self.fields = fields.map { ($0.key, $0.value) }

@@ -1,3 +1,4 @@
+import CMemory
 import Cluster
 import Foundation
 import Synchronization
@@ -106,6 +107,8 @@ package final class LocalWorkers: Sendable {
         posix_spawn_file_actions_adddup2(&actions, copy, place)
       }
     }
+    // It has no business with any other file of ours, such as the connections of who looks at the run.
+    _ = close_from(&actions, STDERR_FILENO + 1 + Int32(handed.count))
     let options = partials == nil ? [] : ["--shares-memory"]
     var strings = ([executable] + arguments + options).map { strdup($0) } + [nil]
     defer { for string in strings { free(string) } }

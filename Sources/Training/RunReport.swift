@@ -1,15 +1,25 @@
 import Foundation
 
-/// What a run says of itself: the progress bar or lines for people, `metrics.jsonl` for programs.
+/// What a run says of itself: the progress bar or lines for people, `metrics.jsonl` for programs,
+/// and `RunStatus` for those who look at it while it goes on.
 package final class RunReport {
   private let log: RunLog
   private let progress: ProgressDisplay
+  private let status: RunStatus
   private let clock = ContinuousClock()
   private var lastStep: ContinuousClock.Instant?
 
-  package init(log: RunLog, progress: ProgressDisplay) {
+  package init(log: RunLog, progress: ProgressDisplay, status: RunStatus) {
     self.log = log
     self.progress = progress
+    self.status = status
+  }
+
+  /// Has it seen that the coordinator is at `phase`, as long as `body` runs.
+  package func during<Result>(
+    _ phase: RunView.Phase, _ body: () throws -> Result
+  ) rethrows -> Result {
+    try status.during(phase, body)
   }
 
   package func note(_ text: String) { progress.note(text) }
@@ -17,26 +27,36 @@ package final class RunReport {
   /// Something happened to the crew. A disk that takes no more is found at the next step's line.
   package func crew(_ event: CrewEvent, step: Int) {
     progress.note(event.sentence)
+    status.update { $0.append(event) }
     var record = LogRecord(
       "crew", step: step, ["event": .text(event.kind.rawValue), "text": .text(event.sentence)])
     for (name, value) in event.fields { record.append(name, value) }
     try? log.append(record)
   }
 
-  package func begin(_ position: RunState.Position, best: EarlyStopping.Best?) {
+  package func begin(
+    _ position: RunState.Position, best: EarlyStopping.Best?, history: [RunState.Validation]
+  ) {
     progress.validated(bestAUC: best?.score)
     progress.update(step: position.step, loss: nil)
+    status.update { $0.begin(position, best: best, history: history) }
     lastStep = clock.now
   }
 
-  /// A step was made.
+  /// A step was made, and has led to `position`.
   ///
   /// - Parameter dataWaitShare: see `Crew`
-  package func step(_ step: StepReport, clips: Int, dataWaitShare: Double?) throws {
+  package func step(
+    _ step: StepReport, reaching position: RunState.Position, clips: Int, dataWaitShare: Double?
+  ) throws {
     let now = clock.now
     let seconds = lastStep.map { ($0.duration(to: now)) / .seconds(1) } ?? .nan
     lastStep = now
     progress.update(step: step.step + 1, loss: step.loss)
+    status.update {
+      $0.append(
+        step, reaching: position, clips: clips, seconds: seconds, dataWaitShare: dataWaitShare)
+    }
     try log.append(
       LogRecord(
         "step", step: step.step + 1,
@@ -52,6 +72,7 @@ package final class RunReport {
   /// A step was left out, since its gradient was not finite.
   package func skipped(_ position: RunState.Position) throws {
     lastStep = clock.now
+    status.update { $0.position.step = position.step + 1 }
     progress.note("step \(position.step + 1) is skipped: its gradient is not finite")
     try log.append(
       LogRecord("skipped", step: position.step + 1, ["epoch": .integer(position.epoch)]))
@@ -62,6 +83,7 @@ package final class RunReport {
     best: EarlyStopping.Best?, isBest: Bool
   ) throws {
     progress.validated(bestAUC: best?.score)
+    status.update { $0.append(validation, ranking.tags, best: best) }
     lastStep = clock.now
     progress.note(
       "epoch \(validation.epoch), step \(validation.step): "
@@ -88,6 +110,7 @@ package final class RunReport {
 
   package func end(_ outcome: RunOutcome) throws {
     progress.finish()
+    status.update { $0.end = outcome }
     try log.append(
       LogRecord(
         "end", step: outcome.position.step,

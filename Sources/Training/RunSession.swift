@@ -36,6 +36,8 @@ package struct RunSession {
   package var allowsMixedProcessors = false
   package var output = ProgressDisplay.Output.standardError
   package var transport: any Transport = ZeroMQTransport()
+  /// What others see of the run.
+  package var status = RunStatus()
   /// Says that the run should save and end, and why.
   package var interruption: @Sendable () -> String? = { nil }
   /// Starts the workers, once they have somewhere to connect to.
@@ -86,6 +88,7 @@ package struct RunSession {
   ///
   /// - Throws: whatever ends the run early; its state is then saved
   package func run() throws -> RunOutcome {
+    defer { status.end() }
     let store = try Store(store)
     let configuration = try configuration.resolved(for: store)
     try configuration.requireFeatures(of: store)
@@ -102,7 +105,15 @@ package struct RunSession {
     let folder = try open(state, configuration, store, progress)
     let term = try folder.beginTerm()
     let report = RunReport(
-      log: try folder.log(after: state.position.step), progress: progress)
+      log: try folder.log(after: state.position.step), progress: progress, status: status)
+    status.update {
+      $0.job = RunView.Job(
+        run: URL(fileURLWithPath: folder.path).lastPathComponent, network: network.name,
+        weightsAndBiases: network.weightsAndBiases, tags: store.tags,
+        epochs: configuration.training.epochs, stepsPerEpoch: schedule.stepsPerEpoch,
+        totalSteps: configuration.totalSteps(stepsPerEpoch: schedule.stepsPerEpoch),
+        lanes: configuration.training.lanes, clipsPerLane: configuration.training.clipsPerLane)
+    }
 
     let count = network.weightCount + 1
     let memory =
@@ -131,6 +142,7 @@ package struct RunSession {
       settings: settings
     ) { report.crew($0, step: state.position.step) }
     crew.local = local
+    crew.status = status
     crew.expectsOthers = expectsOthers
     if allowsMixedProcessors {
       report.note("--allow-mixed-cpus: the result may depend on which processor computes what")
@@ -152,7 +164,7 @@ package struct RunSession {
         Launching(address: endpoint.address, store: self.store, memory: memory) {
           endpoint.interrupt()
         })
-      try crew.gather(workers)
+      try report.during(.waiting) { try crew.gather(workers) }
     } catch {
       report.note("no step was made; go on with --resume \(folder.path)")
       throw error

@@ -55,6 +55,14 @@ package final class RunState {
     package var rocAUC: Double?
     package var prAUC: Double?
     package var learningRate: Double
+
+    package init(
+      step: Int, epoch: Int, trainLoss: Double?, loss: Double, rocAUC: Double?, prAUC: Double?,
+      learningRate: Double
+    ) {
+      (self.step, self.epoch, self.trainLoss, self.loss) = (step, epoch, trainLoss, loss)
+      (self.rocAUC, self.prAUC, self.learningRate) = (rocAUC, prAUC, learningRate)
+    }
   }
 
   /// The state before the first step.
@@ -109,6 +117,13 @@ package struct StepReport: Equatable, Sendable {
   package let loss: Double
   package let learningRate: Double
   package let gradientNorm: Double
+
+  package init(
+    step: Int, epoch: Int, loss: Double, learningRate: Double, gradientNorm: Double
+  ) {
+    (self.step, self.epoch, self.loss) = (step, epoch, loss)
+    (self.learningRate, self.gradientNorm) = (learningRate, gradientNorm)
+  }
 }
 
 extension Configuration {

@@ -23,8 +23,8 @@ final class StepWork: CrewWork {
   /// Whether it was begun so.
   private(set) var wasShared = false
   private var longest = Duration.zero
-  /// What each worker has taken for lanes.
-  private var computed: [PeerID: Duration] = [:]
+  /// What each worker has taken for lanes, until it is done with those that it was dealt.
+  private var computing: [PeerID: Duration] = [:]
 
   private let clock = ContinuousClock()
   private let start: ContinuousClock.Instant
@@ -219,7 +219,9 @@ final class StepWork: CrewWork {
     case .timing(let timing) where timing.step == position.step && !timing.lanes.isEmpty:
       try compare(timing, from: peer, of: crew)
       elapsed += timing.elapsed
-      computed[peer, default: .zero] += timing.elapsed
+      if !isDuplicated.isSuperset(of: timing.lanes) {
+        computing[peer, default: .zero] += timing.elapsed
+      }
       longest = max(longest, timing.elapsed)
       waited += timing.waited
       crew.observe(
@@ -270,7 +272,9 @@ final class StepWork: CrewWork {
     case .added, .duplicate:
       let owed = isHeld(by: peer)
       held.release(partial.node)
-      guard owed, !isHeld(by: peer), let computed = computed[peer] else { return }
+      guard owed, !isHeld(by: peer), trouble == nil,
+        let computed = computing.removeValue(forKey: peer)
+      else { return }
       crew.observe(peer, exchangeSeconds: (clock.now - start - computed) / .seconds(1))
     case .otherStep: break
     case .otherParameters: try refresh(peer, of: crew)

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Cluster
 import Foundation
+import Sight
 import Training
 
 /// Trains a network: alone with local workers, or with workers on other machines.
@@ -84,9 +85,16 @@ import Training
       "A folder of keys, made by `tutti keygen`: only workers with allowed keys may join.",
       valueName: "folder"))
   var keys: String?
+  @Option(
+    help: ArgumentHelp(
+      "Show the run to browsers and Prometheus at this port (0: any free one), on loopback unless a host is given.",
+      valueName: "[host:]port"))
+  var http: HTTPAddress?
   @Flag(
-    help: "Let workers connect from other machines without keys: whoever reaches the port may join."
-  )
+    help: """
+      Let workers connect from other machines without keys, and browsers with --http: whoever reaches the \
+      port may join, or look.
+      """)
   var insecure = false
   @Flag(
     help: "Take workers on other kinds of processor: the result may then depend on who computes.")
@@ -132,7 +140,12 @@ import Training
         "--bind \(bind) is reachable from other machines, and this run has no keys: give it --keys with "
           + "a folder that `tutti keygen` has made; --insecure lets whoever reaches the port join")
     }
-    if keys != nil && insecure {
+    if let http, !http.isLocal, !insecure {
+      throw ValidationError(
+        "--http \(http) is reachable from other machines, and shows this run to all of them, keys or not: "
+          + "--insecure lets it; on loopback a tunnel reaches it, as in ssh -L")
+    }
+    if keys != nil && insecure && http?.isLocal != false {
       throw ValidationError("--keys lets only some join, --insecure everybody: give one of them")
     }
     if folder != nil && resume != nil {
@@ -143,6 +156,11 @@ import Training
   private func train() throws {
     let configuration = try Program.configuration(
       config, resume: resume, overrides + (wire.map { ["training.wire=\($0)"] } ?? []))
+    let status = RunStatus()
+    // Before anything is made: a mistaken port must not cost a run.
+    let sight = try http.map { try SightServer(at: $0, showing: status) }
+    defer { sight?.close() }
+    if let sight { Program.say("showing this run at \(sight.address)") }
     let store =
       try data.map { URL(fileURLWithPath: $0) }
       ?? resume.flatMap { try RunFolder.rememberedStore(of: $0) } ?? Program.embeddedStore()
@@ -150,6 +168,7 @@ import Training
       configuration: configuration, store: store, workers: minWorkers ?? workers + awaited)
     session.folder = resume ?? folder
     session.resumes = resume != nil
+    session.status = status
     session.allowsMixedProcessors = allowMixedCpus
     let workers = self.workers
     let threads =
@@ -160,7 +179,10 @@ import Training
     session.transport = ZeroMQTransport(keys: keys)
     // Nobody else has it, and nobody finds it on a disk or in a command line.
     let credentials = try keys?.makeCredentials(for: "local")
-    if insecure, let bind, !ZeroMQTransport.isLocal(bind) {
+    if let http, !http.isLocal {
+      Program.say("warning: --insecure: whoever reaches \(http) may look at this run")
+    }
+    if insecure, keys == nil, let bind, !ZeroMQTransport.isLocal(bind) {
       Program.say(
         "warning: --insecure: whoever reaches \(bind) may join this run and read its data")
     }
@@ -190,6 +212,10 @@ import Training
 }
 
 extension TopologyChoice: ExpressibleByArgument {}
+
+extension HTTPAddress: ExpressibleByArgument {
+  public init?(argument: String) { self.init(argument) }
+}
 
 extension MemoryBudget: ExpressibleByArgument {
   public init?(argument: String) { self.init(option: argument) }

@@ -37,6 +37,13 @@ final class RawConnection {
     return bytes.prefix(max(0, count))
   }
 
+  /// Whether the other side has hung up, and all that it has said was received.
+  var isClosed: Bool {
+    var byte: UInt8 = 0
+    let count = recv(descriptor, &byte, 1, Int32(MSG_PEEK | MSG_DONTWAIT))
+    return count == 0 || count < 0 && errno != EAGAIN && errno != EINTR
+  }
+
   // MARK: ZMTP
 
   static let greeting =

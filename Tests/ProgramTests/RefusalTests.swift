@@ -166,6 +166,18 @@ extension Refusal {
     Refusal("a port open to all, without a word on keys", "coordinator", 64, says: "tutti keygen") {
       $0.training("--bind", "tcp://192.0.2.1:5700")
     },
+    Refusal("a page for all", "coordinator", 64, says: "http://0.0.0.0:80", "--insecure") {
+      $0.training("--http", "0.0.0.0:80")
+    },
+    Refusal("a page for all, with keys for workers", "coordinator", 64, says: "keys or not") {
+      $0.training("--http", "[::]:80", "--keys", $0.folder / "keys")
+    },
+    Refusal("a page nowhere", "coordinator", 64, says: "--http", "65536") {
+      $0.training("--http", "65536")
+    },
+    Refusal("keys and no keys for a page of one's own", "coordinator", 64, says: "one of them") {
+      $0.training("--keys", $0.folder / "keys", "--insecure", "--http", "0")
+    },
     Refusal("keys and no keys", "coordinator", 64, says: "--keys", "--insecure", "one of them") {
       $0.training("--keys", $0.folder / "keys", "--insecure")
     },

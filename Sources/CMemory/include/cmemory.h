@@ -1,4 +1,6 @@
 #pragma once
+#include <spawn.h>
+
 // What Swift's Glibc module does not show.
 
 // A file without a name that lives in memory, closed on exec unless a spawn hands it on; or -1 and errno.
@@ -7,3 +9,6 @@ int anonymous_file(const char *name);
 // Makes malloc keep what is freed for the next who asks, instead of giving it back to the system, up to
 // a gigabyte and for pieces up to 32 MiB.
 void keep_freed_memory(void);
+
+// Has a program that is to be started find the descriptors from `first` on closed; 0 or an error's number.
+int close_from(posix_spawn_file_actions_t *actions, int first);
