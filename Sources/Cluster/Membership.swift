@@ -86,7 +86,9 @@ package struct Membership: Sendable {
     return known.isEmpty ? nil : known[known.count / 2]
   }
 
-  /// Deals all lanes to the ready members, in the order of joining; the last ones may become spares.
+  /// Deals all lanes to the ready members, in the order of joining; the last ones may become spares. As
+  /// long as the members are the same, they keep what they have unless that makes the step longer by a tenth:
+  /// small differences come and go, and who shares vectors with whom depends on who has lanes.
   package mutating func assign() {
     let ready = members.indices.filter { members[$0].state == .ready }
     let median = medianSecondsPerLane ?? 1
@@ -96,11 +98,17 @@ package struct Membership: Sendable {
         0.95 * $0 + 0.05 * median
       }
     }
+    let seconds = ready.map { members[$0].secondsPerLane ?? median }
     let dealt = Deal(
       peers: ready.map { members[$0].peer },
-      shares: laneShares(
-        lanes: tree.laneCount, secondsPerLane: ready.map { members[$0].secondsPerLane ?? median }))
-    guard dealt != last else { return }
+      shares: laneShares(lanes: tree.laneCount, secondsPerLane: seconds))
+    if let last, last.peers == dealt.peers {
+      let exchange = medianExchangeSeconds ?? 0
+      func step(_ deal: Deal) -> Double {
+        exchange + (zip(deal.shares, seconds).map { Double($0) * $1 }.max() ?? 0)
+      }
+      guard step(dealt) < Self.worthIt * step(last) else { return }
+    }
     last = dealt
     changes += 1
     for index in members.indices { members[index].lanes = 0..<0 }
@@ -109,6 +117,9 @@ package struct Membership: Sendable {
       members[index].lanes = lanes
     }
   }
+
+  /// Another deal must make a step shorter by so much.
+  private static let worthIt = 0.9
 
   /// What `assign` has dealt last: the same again needs no thought.
   private struct Deal: Equatable {

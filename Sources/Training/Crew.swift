@@ -207,6 +207,9 @@ package final class Crew {
     return plan
   }
 
+  /// See `Membership.Member`.
+  func exchangeSeconds(of peer: PeerID) -> Double? { membership[peer]?.exchangeSeconds }
+
   func lanes(of peer: PeerID) -> Int { membership[peer]?.lanes.count ?? 0 }
 
   func observe(_ peer: PeerID, secondsPerLane seconds: Double) {

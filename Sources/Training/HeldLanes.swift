@@ -9,10 +9,10 @@ struct HeldLanes {
   /// Everybody who was given some, also if he holds none any more.
   var holders: [PeerID] { Array(lanes.keys) }
 
-  /// Who holds the most.
-  var fullest: (peer: PeerID, lanes: Set<Int>)? {
-    lanes.max { $0.value.count < $1.value.count }
-      .flatMap { $0.value.isEmpty ? nil : ($0.key, $0.value) }
+  /// Who holds the most of those that `counts`.
+  func fullest(where counts: (PeerID) -> Bool) -> (peer: PeerID, lanes: Set<Int>)? {
+    lanes.filter { !$0.value.isEmpty && counts($0.key) }
+      .max { $0.value.count < $1.value.count }.map { ($0.key, $0.value) }
   }
 
   mutating func give(_ range: Range<Int>, to peer: PeerID) {

@@ -180,7 +180,9 @@ final class StepWork: CrewWork {
     guard let typical = crew.medianSecondsPerLane,
       let idle = crew.ready.filter({ !isHeld(by: $0.peer) })
         .min(by: { $0.secondsPerLane ?? typical < $1.secondsPerLane ?? typical }),
-      let late = held.fullest
+      // Nobody is late before it has shown once how long what it sends is on its way.
+      let late = held.fullest(where: { crew.exchangeSeconds(of: $0) != nil }),
+      let exchange = crew.exchangeSeconds(of: late.peer)
     else { return }
     let lanes = late.lanes.subtracting(isDuplicated).sorted()
     guard let last = lanes.last else { return }
@@ -188,8 +190,7 @@ final class StepWork: CrewWork {
       start + Self.leastDelay
       + .seconds(
         Self.patience
-          * (typical * Double(max(crew.lanes(of: late.peer), lanes.count))
-            + crew.medianExchangeSeconds))
+          * (typical * Double(max(crew.lanes(of: late.peer), lanes.count)) + exchange))
     guard clock.now >= due else {
       deadline = due
       return

@@ -175,6 +175,31 @@ import Testing
     #expect((10..<1000).contains(steps))
   }
 
+  @Test("members keep their lanes unless others make the step a tenth shorter, exchange and all")
+  func steadiness() {
+    var members = Membership(tree: LaneTree(lanes: 4))
+    let peers = (0..<4).map { _ in PeerID.random() }
+    for peer in peers {
+      members.join(peer, someHello)
+      members.set(.ready, for: peer)
+    }
+    members.assign()
+    let dealt = members.members.map(\.lanes)
+    #expect(dealt == [0..<1, 1..<2, 2..<3, 3..<4])
+    for (peer, milliseconds) in zip(peers, [1.0, 1, 1, 9]) {
+      members.observe(peer, secondsPerLane: 0.001 * milliseconds)
+      members.observe(peer, exchangeSeconds: 0.5)
+    }
+    members.assign()
+    #expect(members.members.map(\.lanes) == dealt)
+    for _ in 0..<10 { for peer in peers { members.observe(peer, exchangeSeconds: 0) } }
+    members.assign()
+    #expect(members[peers[3]]?.lanes.isEmpty == true)
+    members.remove(peers[0])
+    members.assign()
+    #expect(members.members.reduce(0) { $0 + $1.lanes.count } == 4)
+  }
+
   @Test(
     "shares add up, and the last to finish finishes as early as can be",
     arguments: [[1.0, 1, 1], [1, 1.4, 1], [1, 3], [5, 1, 1, 1], [0.1, 0.2, 0.7, 9]], [1, 4, 7, 16])
