@@ -226,6 +226,7 @@ package final class PeerExchange: Sendable {
       do throws(ClusterError) { return try coordinator.send(message) } catch {
         guard error.code == .interrupted else { return }
         coordinator.interrupt()  // it was meant for the worker, who is not waiting here
+        usleep(1_000)
       }
     }
   }

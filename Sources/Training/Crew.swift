@@ -87,13 +87,20 @@ package final class Crew {
   /// Whether the next vectors go slice by slice.
   package var sharesVectors: Bool { sharing.plan != nil }
 
-  /// Waits until `count` workers are ready.
+  /// Waits until `count` workers are ready, or all that still can be.
   package func gather(_ count: Int) throws {
+    var count = count
     wanted = count
     defer { wanted = nil }
     while membership.ready.count < count {
       try requireHope()
       try next()
+      guard !expectsOthers, let left = local?.count, left > 0, left < count else { continue }
+      report(
+        CrewEvent(
+          .waiting, "no more than \(left) of \(count) workers can come: it begins with them"))
+      count = left
+      wanted = count
     }
     membership.assign()
     for spare in membership.spares {
@@ -235,7 +242,7 @@ package final class Crew {
   }
 
   private static func name(of hello: Hello) -> String {
-    "\(hello.host):\(hello.processID)" + (hello.key.map { " (key \($0.name))" } ?? "")
+    "\(hello.host.inOneLine):\(hello.processID)" + (hello.key.map { " (key \($0.name))" } ?? "")
   }
 
   private func perform(_ work: any CrewWork) throws {
@@ -301,12 +308,17 @@ package final class Crew {
     switch message {
     case .ready(let proof): try enlist(member, proof)
     case .error(let code, let text):
-      miss(peer, .leave, "cannot go on: \(text)", code.status ?? .unavailable)
+      miss(peer, .leave, "cannot go on: \(text.inOneLine)", code.status ?? .unavailable)
     case .listening(let address):
       sharing.note(Plan.Owner(address, key: member.hello.key?.key), of: peer)
     case .linked(let version, true): sharing.linked(peer, version: version)
-    case .linked(_, false): giveUpSharing("worker \(name(of: peer)) does not reach the others")
-    case .need: try sendWeights(to: peer)
+    case .linked(let version, false):
+      // Of an older plan: somebody in it is gone.
+      guard sharing.isAgreed(version) else { return }
+      giveUpSharing("worker \(name(of: peer)) does not reach the others")
+    case .need:
+      // Once is enough: they are on their way, however slow it is.
+      if weights.takers.insert(peer).inserted { try sendWeights(to: peer) }
     case .bye: miss(peer, .leave, "has left the run")
     case .drain:
       membership.set(.draining, for: peer)
@@ -319,8 +331,13 @@ package final class Crew {
     }
   }
 
+  /// A shared step did not come together; the third time sharing is given up.
+  func countUnsharedStep(_ reason: String) {
+    if sharing.countFailure() { giveUpSharing(reason) }
+  }
+
   /// From now on everything goes through the coordinator.
-  func giveUpSharing(_ reason: String) {
+  private func giveUpSharing(_ reason: String) {
     guard !sharing.isGivenUp else { return }
     sharing.giveUp()
     report(CrewEvent(.topology, "\(reason): vectors travel through the coordinator from now on"))

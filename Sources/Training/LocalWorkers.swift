@@ -50,6 +50,9 @@ package final class LocalWorkers: Sendable {
   /// Whether a worker runs or is about to.
   package var mayProvide: Bool { state.withLock { !$0.running.isEmpty || $0.starting > 0 } }
 
+  /// How many run or are about to.
+  package var count: Int { state.withLock { $0.running.count + $0.starting } }
+
   package var processIDs: [pid_t] { state.withLock { $0.running.sorted() } }
 
   /// Where a worker finds the memory that it shares: what it reads, and what it writes.

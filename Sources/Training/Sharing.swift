@@ -4,7 +4,7 @@ import Cluster
 ///
 /// A plan names its owners: all who have lanes. It holds from the step on before which all of them have reached
 /// each other, until one of them leaves or others get lanes. Trouble in a step costs that step only; who cannot
-/// reach the others at all ends the sharing for this term.
+/// reach the others at all, or a third step that does not come together, ends the sharing for this term.
 struct Sharing {
   private struct Agreement {
     let version: UInt64
@@ -19,6 +19,7 @@ struct Sharing {
   private var agreement: Agreement?
   private var versions: UInt64 = 0
   private(set) var isGivenUp = false
+  private var failures = 0
   /// What exchanges took with so many workers, as stars and shared.
   private var measured: (workers: Int, star: Quickest, shared: Quickest)?
 
@@ -45,6 +46,18 @@ struct Sharing {
     if agreement?.owners.contains(peer) == true { agreement = nil }
   }
 
+  /// Whether this is the plan that holds, or will when all have followed it.
+  func isAgreed(_ version: UInt64) -> Bool { agreement?.version == version }
+
+  /// A step's slices did not come together: the plan is dropped.
+  ///
+  /// - Returns: whether it has happened too often
+  mutating func countFailure() -> Bool {
+    agreement = nil
+    failures += 1
+    return failures >= 3
+  }
+
   mutating func giveUp() {
     isGivenUp = true
     agreement = nil
@@ -63,6 +76,8 @@ struct Sharing {
     }
     let all = owners.compactMap { listeners[$0] }
     guard all.count == owners.count else { return [] }
+    // Nobody reaches another machine's loopback.
+    guard Set(all.map { ZeroMQTransport.isLocal($0.address) }).count == 1 else { return [] }
     versions += 1
     agreement = Agreement(version: versions, owners: owners, awaited: Set(owners))
     return owners.enumerated().map { index, peer in

@@ -5,6 +5,8 @@ struct StepWeights {
   let parameters: Parameters
   /// Who passes a slice of them on to the others.
   var bearers: [PeerID]
+  /// Who has asked for all of them, and got them.
+  var takers: Set<PeerID> = []
   /// Content hash; 0 before `seal`.
   private(set) var hash: UInt64 = 0
 

@@ -13,7 +13,8 @@ final class StepWork: CrewWork {
   private var hasBegun = false
   private var hasOrphans = false
   private var isDuplicated: Set<Int> = []
-  private var refreshed: Set<PeerID> = []
+  /// Who has computed with other weights, and the lanes that it was still at with them.
+  private var refreshed: [PeerID: Set<Int>] = [:]
   private var audit: LaneAudit?
   /// When nobody waits for the audit any more.
   private var auditEnd: ContinuousClock.Instant?
@@ -41,7 +42,7 @@ final class StepWork: CrewWork {
   private static let auditDelay = Duration.seconds(2)
   /// So long slices may be on their way after all lanes should have been computed; and so long after the
   /// beginning of the step, if nobody knows what a lane takes.
-  private static let sharingPatience = (known: Duration.seconds(5), unknown: Duration.seconds(60))
+  private static let sharingPatience = (known: Duration.seconds(1), unknown: Duration.seconds(60))
 
   /// - Parameters:
   ///   - reduction: of the run; the step begins it anew
@@ -118,7 +119,7 @@ final class StepWork: CrewWork {
       deadline = due
       return
     }
-    crew.giveUpSharing("step \(position.step + 1) did not come together among the workers")
+    crew.countUnsharedStep("step \(position.step + 1) did not come together among the workers")
     try gather(crew)
     try duplicate(crew)
   }
@@ -181,7 +182,9 @@ final class StepWork: CrewWork {
       let idle = crew.ready.filter({ !isHeld(by: $0.peer) })
         .min(by: { $0.secondsPerLane ?? typical < $1.secondsPerLane ?? typical }),
       // Nobody is late before it has shown once how long what it sends is on its way.
-      let late = held.fullest(where: { crew.exchangeSeconds(of: $0) != nil }),
+      let late = held.fullest(where: {
+        crew.exchangeSeconds(of: $0) != nil && !isDuplicated.isSuperset(of: held[$0])
+      }),
       let exchange = crew.exchangeSeconds(of: late.peer)
     else { return }
     let lanes = late.lanes.subtracting(isDuplicated).sorted()
@@ -261,7 +264,7 @@ final class StepWork: CrewWork {
     switch reduction.accept(slice) {
     case .added, .duplicate: if reduction.sum != nil { held.releaseAll() }
     case .otherStep: break
-    case .otherParameters: try refresh(peer, of: crew)
+    case .otherParameters: try refresh(peer, after: 0..<0, of: crew)
     case .malformed:
       throw Mistake(
         description: "sent a slice of \(slice.values.count) values of step \(position.step + 1)")
@@ -278,7 +281,7 @@ final class StepWork: CrewWork {
       else { return }
       crew.observe(peer, exchangeSeconds: (clock.now - start - computed) / .seconds(1))
     case .otherStep: break
-    case .otherParameters: try refresh(peer, of: crew)
+    case .otherParameters: try refresh(peer, after: partial.node, of: crew)
     case .malformed:
       throw Mistake(
         description: "sent a sum over lanes \(partial.node) of \(partial.values.count) values, "
@@ -288,9 +291,14 @@ final class StepWork: CrewWork {
 
   /// A worker has computed with other weights than the step's.
   ///
-  /// - Throws: `Mistake` the second time
-  private func refresh(_ peer: PeerID, of crew: Crew) throws {
-    guard refreshed.insert(peer).inserted else {
+  /// - Parameter node: the lanes that it has added up with them; what else it was at is passed over
+  /// - Throws: `Mistake` if it has others still after it got the right ones
+  private func refresh(_ peer: PeerID, after node: Range<Int>, of crew: Crew) throws {
+    if let rest = refreshed[peer], !node.isEmpty, rest.isSuperset(of: node) {
+      refreshed[peer]?.subtract(node)
+      return
+    }
+    guard refreshed.updateValue(held[peer].subtracting(node), forKey: peer) == nil else {
       throw Mistake(
         description: "computes step \(position.step + 1) with other weights than those sent to it")
     }

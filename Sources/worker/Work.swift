@@ -69,6 +69,7 @@ import Training
       store: store.path, threads: threads, sharesCores: leashed, memory: memory ?? .machine,
       announce: Program.say)
     if sharesMemory { life.shared = try LocalWorkers.inheritedMemory() }
+    Program.allowManyConnections()
     let wake = Wake()
     var interruption: Interruption?
     do {
