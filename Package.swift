@@ -20,6 +20,9 @@ let kernelDependencies: [Target.Dependency] = ["Tensors", "CVector"]
   let processorKernels: [Target] = []
 #endif
 
+// Most tests compute little and are many: what optimising them would save is less than what it takes.
+let quicklyBuilt: [SwiftSetting] = [.unsafeFlags(["-Onone"])]
+
 let package = Package(
   name: "tutti",
   products: [
@@ -117,18 +120,20 @@ let package = Package(
     .testTarget(name: "ModelsTests", dependencies: ["Models", "Layers", "Kernels"]),
     .testTarget(name: "AudioTests", dependencies: ["Audio"], exclude: ["Goldens"]),
     .testTarget(
-      name: "DatasetTests", dependencies: ["Dataset"], exclude: ["ImporterFixtures"]),
-    .testTarget(name: "ClusterTests", dependencies: ["Cluster"]),
+      name: "DatasetTests", dependencies: ["Dataset"], exclude: ["ImporterFixtures"],
+      swiftSettings: quicklyBuilt),
+    .testTarget(name: "ClusterTests", dependencies: ["Cluster"], swiftSettings: quicklyBuilt),
     .testTarget(name: "FuzzTests", dependencies: ["fuzz", "Dataset"]),
     .testTarget(name: "SynthesisTests", dependencies: ["Synthesis", "Audio"]),
     .testTarget(
       name: "TrainingTests",
       dependencies: ["Training", "Models", "Layers", "Kernels", "Audio", "Dataset", "Cluster"],
-      exclude: ["Goldens"]),
+      exclude: ["Goldens"], swiftSettings: quicklyBuilt),
     .testTarget(name: "SightTests", dependencies: ["Sight", "Training", "Cluster"]),
     .testTarget(
       name: "ProgramTests",
-      dependencies: ["coordinator", "worker", "tutti", "bench", "Cluster"]),
+      dependencies: ["coordinator", "worker", "tutti", "bench", "Cluster"],
+      swiftSettings: quicklyBuilt),
   ] + processorKernels,
   swiftLanguageModes: [.v6]
 )
