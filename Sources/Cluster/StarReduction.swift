@@ -67,11 +67,8 @@ package enum StarReduction {
       guard next.step != order?.step, !touched.isEmpty,
         touched.clamped(to: next.lanes) != touched
       else {
-        touched =
-          touched.isEmpty
-          ? next.lanes
-          : min(touched.lowerBound, next.lanes.lowerBound)
-            ..< max(touched.upperBound, next.lanes.upperBound)
+        let (old, new) = (touched.isEmpty ? next.lanes : touched, next.lanes)
+        touched = min(old.lowerBound, new.lowerBound)..<max(old.upperBound, new.upperBound)
         return
       }
       memory.keep(only: next.lanes)
