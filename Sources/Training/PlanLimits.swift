@@ -14,13 +14,13 @@ extension RunPlan {
   /// What breaks as workers are added, in the order in which it does. Beyond the configuration's lanes each worker is
   /// taken to have one, since `training.lanes` would be raised for them.
   package var limits: [PlanLimit] {
-    ([lanesLimit, clipsLimit, peersLimit] + exchangeLimits + [descriptorLimit, memoryLimit])
+    ([lanesLimit, clipsLimit, peersLimit] + exchangeLimits + descriptorLimits + [memoryLimit])
       .compactMap(\.self)
       .sorted { $0.workers < $1.workers }
   }
 
   /// Nobody has tried more.
-  private static let horizon = 4096
+  static let horizon = 4096
 
   private var lanesLimit: PlanLimit {
     PlanLimit(
@@ -101,13 +101,20 @@ extension RunPlan {
     return low
   }
 
-  private var descriptorLimit: PlanLimit? {
-    let most = largest { coordinatorDescriptors(workers: $0) <= descriptors }
-    guard most < Self.horizon - 1 else { return nil }
-    return PlanLimit(
-      workers: most,
-      what: "files: the coordinator may have \(descriptors) open, connections among them",
-      advice: "ulimit -Hn on its machine")
+  private var descriptorLimits: [PlanLimit?] {
+    func limit(_ what: String, _ advice: String, _ needed: (Int) -> Int) -> PlanLimit? {
+      let most = largest { needed($0) <= descriptors }
+      return most < Self.horizon - 1 ? PlanLimit(workers: most, what: what, advice: advice) : nil
+    }
+    let ofCoordinator = limit(
+      "files: the coordinator may have \(descriptors) open, connections among them",
+      "ulimit -Hn on its machine", coordinatorDescriptors)
+    guard cluster.link != nil else { return [ofCoordinator] }
+    let ofWorkers = limit(
+      "files (sharded): each worker is connected to all others, and may have \(descriptors) open",
+      "ulimit -Hn on theirs, --topology star"
+    ) { Self.workerDescriptors(owners: $0) }
+    return [ofCoordinator, ofWorkers]
   }
 
   private var memoryLimit: PlanLimit? {

@@ -95,7 +95,7 @@ extension RunPlan {
 
   private var limitsText: String {
     "what breaks first, as workers are added (with a lane for each):\n"
-      + limits.map { limit in
+      + limits.filter { $0.workers < Self.horizon }.map { limit in
         let passed = limit.workers < cluster.workers ? " (here)" : ""
         return "  beyond \(limit.workers)\(passed): \(limit.what) -> \(limit.advice)\n"
       }.joined()

@@ -121,6 +121,7 @@ struct MakePlan: ParsableCommand {
       try saved.require(measurement.subject, path: path)
       return saved
     }
+    Program.say("measuring on this machine, for some seconds")
     return try measurement.rates()
   }
 }
