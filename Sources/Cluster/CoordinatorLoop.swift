@@ -36,6 +36,8 @@ final class CoordinatorLoop {
 
   private var conversations: [PeerID: Conversation] = [:]
   private var leaving: Set<PeerID> = []
+  /// Those for whom something waits, or who are forgotten once nothing does: of many peers, few.
+  private var busy: Set<PeerID> = []
   /// Lost for their bad messages: nothing more is read from them, as long as they are remembered.
   private var ignored: Set<PeerID> = []
   private var answers = 0
@@ -94,18 +96,23 @@ final class CoordinatorLoop {
       for peer in peers where !leaving.contains(peer) {
         guard let conversation = conversations[peer] else { continue }  // lost; the event tells
         conversation.enqueue(conversation.memory == nil ? parcel : placed ?? parcel)
+        busy.insert(peer)
         if conversation.waitingBytes > settings.backlogBytes { lose(peer, .backlogged) }
       }
     case .remove(let peer):
-      if conversations[peer] != nil { leaving.insert(peer) }
+      guard conversations[peer] != nil else { return }
+      leaving.insert(peer)
+      busy.insert(peer)
     }
   }
 
   private func pump() -> Conversation.Progress {
     var overall = Conversation.Progress.idle
-    for (peer, conversation) in conversations {
+    for peer in busy {
+      guard let conversation = conversations[peer] else { continue }
       switch conversation.pump(into: link) {
       case .idle:
+        busy.remove(peer)
         if leaving.contains(peer) { forget(peer) }
       case .more: overall = .more
       case .blocked: if overall == .idle { overall = .blocked }
@@ -227,6 +234,7 @@ final class CoordinatorLoop {
   private func forget(_ peer: PeerID) {
     conversations[peer] = nil
     leaving.remove(peer)
+    busy.remove(peer)
     shared.update { $0.progress[peer] = nil }
   }
 }

@@ -32,7 +32,7 @@ package func assignLanes(_ range: Range<Int>, of tree: LaneTree, workers: Int) -
         guard upper <= range.upperBound, let rest = best[extra + (takesExtra ? 1 : 0)] else {
           continue
         }
-        let partials = tree.maximalSubtrees(covering: lower..<upper).count + rest.partials
+        let partials = tree.subtreeCount(covering: lower..<upper) + rest.partials
         if cheapest == nil || partials < cheapest!.partials { cheapest = (partials, takesExtra) }
       }
       return cheapest
@@ -54,10 +54,12 @@ package func assignLanes(_ range: Range<Int>, of tree: LaneTree, workers: Int) -
 
 /// How many lanes each worker should get, given what a lane takes each: even shares unless one is much
 /// slower than another, then such that the last to finish finishes as early as can be.
-package func laneShares(lanes: Int, secondsPerLane: [Double]) -> [Int] {
+///
+/// - Parameter even: the even shares, if they are known
+package func laneShares(lanes: Int, secondsPerLane: [Double], even: [Int]? = nil) -> [Int] {
   guard let fastest = secondsPerLane.min(), let slowest = secondsPerLane.max() else { return [] }
   guard slowest > 1.5 * fastest else {
-    return assignLanes(lanes: lanes, workers: secondsPerLane.count).map(\.count)
+    return even ?? assignLanes(lanes: lanes, workers: secondsPerLane.count).map(\.count)
   }
   var shares = [Int](repeating: 0, count: secondsPerLane.count)
   for _ in 0..<lanes {

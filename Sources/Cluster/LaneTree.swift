@@ -86,6 +86,25 @@ package struct LaneTree: Hashable, Sendable {
     return found
   }
 
+  /// How many those are, without making them.
+  ///
+  /// - Precondition: `range` lies within the lanes
+  package func subtreeCount(covering range: Range<Int>) -> Int {
+    var (lane, count) = (range.lowerBound, 0)
+    while lane < range.upperBound {
+      // The largest block that begins here; at the end of the tree it may stick out.
+      var block = 1
+      while lane & (2 * block - 1) == 0, lane + block < range.upperBound,
+        lane + 2 * block <= range.upperBound || range.upperBound == laneCount
+      {
+        block *= 2
+      }
+      lane += block
+      count += 1
+    }
+    return count
+  }
+
   private static func powerOfTwo(notBelow count: Int) -> Int {
     count <= 1 ? 1 : 1 << (Int.bitWidth - (count - 1).leadingZeroBitCount)
   }

@@ -26,14 +26,19 @@ package struct Membership: Sendable {
 
   package let tree: LaneTree
   package private(set) var members: [Member] = []
+  /// Where in `members` each is.
+  private var places: [PeerID: Int] = [:]
+  /// Who has asked to leave.
+  package private(set) var draining: Set<PeerID> = []
   /// How often somebody came, went, or got another state or other lanes.
   package private(set) var changes = 0
 
   package init(tree: LaneTree) { self.tree = tree }
 
-  package subscript(peer: PeerID) -> Member? { members.first { $0.peer == peer } }
+  package subscript(peer: PeerID) -> Member? { places[peer].map { members[$0] } }
 
   package var ready: [Member] { members.filter { $0.state == .ready } }
+  package var hasReady: Bool { members.contains { $0.state == .ready } }
 
   /// Ready members without lanes.
   package var spares: [Member] { ready.filter { $0.lanes.isEmpty } }
@@ -42,37 +47,38 @@ package struct Membership: Sendable {
   ///
   /// - Precondition: it is new
   package mutating func join(_ peer: PeerID, _ hello: Hello) {
-    precondition(self[peer] == nil, "peer \(peer) joined twice")
+    precondition(places[peer] == nil, "peer \(peer) joined twice")
+    places[peer] = members.count
     members.append(Member(peer: peer, hello: hello, state: .joining, lanes: 0..<0))
     changes += 1
   }
 
   /// Peers that have left in the meantime are ignored.
   package mutating func set(_ state: State, for peer: PeerID) {
-    guard let index = members.firstIndex(where: { $0.peer == peer }) else { return }
+    guard let index = places[peer] else { return }
+    if state == .draining { draining.insert(peer) } else { draining.remove(peer) }
     members[index].state = state
     changes += 1
   }
 
   package mutating func remove(_ peer: PeerID) {
     members.removeAll { $0.peer == peer }
+    draining.remove(peer)
+    places = [:]
+    for (index, member) in members.enumerated() { places[member.peer] = index }
     changes += 1
   }
 
   /// A peer has taken `seconds` for each of its lanes.
   package mutating func observe(_ peer: PeerID, secondsPerLane seconds: Double) {
-    guard seconds > 0, seconds.isFinite,
-      let index = members.firstIndex(where: { $0.peer == peer })
-    else { return }
+    guard seconds > 0, seconds.isFinite, let index = places[peer] else { return }
     members[index].secondsPerLane =
       members[index].secondsPerLane.map { ($0 + seconds) / 2 } ?? seconds
   }
 
   /// A peer's step took so much longer than its lanes did.
   package mutating func observe(_ peer: PeerID, exchangeSeconds seconds: Double) {
-    guard seconds >= 0, seconds.isFinite,
-      let index = members.firstIndex(where: { $0.peer == peer })
-    else { return }
+    guard seconds >= 0, seconds.isFinite, let index = places[peer] else { return }
     members[index].exchangeSeconds =
       members[index].exchangeSeconds.map { ($0 + seconds) / 2 } ?? seconds
   }
@@ -99,9 +105,12 @@ package struct Membership: Sendable {
       }
     }
     let seconds = ready.map { members[$0].secondsPerLane ?? median }
+    if even.count != ready.count, !ready.isEmpty {
+      even = assignLanes(lanes: tree.laneCount, workers: ready.count).map(\.count)
+    }
     let dealt = Deal(
       peers: ready.map { members[$0].peer },
-      shares: laneShares(lanes: tree.laneCount, secondsPerLane: seconds))
+      shares: laneShares(lanes: tree.laneCount, secondsPerLane: seconds, even: even))
     if let last, last.peers == dealt.peers {
       let exchange = medianExchangeSeconds ?? 0
       func step(_ deal: Deal) -> Double {
@@ -127,4 +136,6 @@ package struct Membership: Sendable {
     let shares: [Int]
   }
   private var last: Deal?
+  /// Even shares among as many as are ready: they take some thought, and the same at every step.
+  private var even: [Int] = []
 }

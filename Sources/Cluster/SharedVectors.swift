@@ -89,6 +89,21 @@ package final class SharedVectors: @unchecked Sendable {
       start: (base + start).assumingMemoryBound(to: Float.self), count: place.count)
   }
 
+  /// Gives what is in all other slots back to the system, as far as whole pages go: it is not wanted
+  /// any more.
+  func keep(only kept: Range<Int>) {
+    func start(of slot: Int) -> Int {
+      Self.headerBytes + slot * length * MemoryLayout<Float>.stride
+    }
+    let page = Int(getpagesize())
+    for bytes in [start(of: 0)..<start(of: kept.lowerBound), start(of: kept.upperBound)..<size] {
+      let first = (bytes.lowerBound + page - 1) / page * page
+      let end = bytes.upperBound / page * page
+      // If the system cannot, the pages stay until the memory goes.
+      if first < end { madvise(base + first, end - first, MADV_REMOVE) }
+    }
+  }
+
   func contains(_ place: Place) -> Bool {
     (0..<slots).contains(place.slot) && (0...length).contains(place.count)
   }

@@ -16,18 +16,21 @@ package enum StarReduction {
     private var parametersHash: UInt64 = 0
     private var unsent: [LaneTree.Node] = []
     private let wire: WireFormat
-    private let sharesMemory: Bool
+    private let memory: SharedVectors?
+    /// The lanes whose slots in it may hold something.
+    private var touched = 0..<0
 
     package init(
       tree: LaneTree, count: Int, wire: WireFormat = .fp32, in memory: SharedVectors? = nil
     ) {
       self.wire = wire
-      sharesMemory = memory != nil
+      self.memory = memory
       sum = LaneSum(tree: tree, count: count, in: memory)
     }
 
     package mutating func begin(_ order: Compute, parametersHash: UInt64) {
       sum.reset()
+      if let memory { clear(memory, for: order) }
       self.order = order
       self.parametersHash = parametersHash
       unsent = sum.tree.maximalSubtrees(covering: order.lanes)
@@ -47,7 +50,7 @@ package enum StarReduction {
         outcome = sum.add(values, at: node)
       } else {
         let rounded = NarrowVector(values, as: wire)
-        if unsent.contains(node) && !sharesMemory {
+        if unsent.contains(node) && memory == nil {
           return try self.send(FloatVector(rounded), of: node, order, send)
         }
         outcome = sum.add(rounded.values.span, at: node)
@@ -56,6 +59,20 @@ package enum StarReduction {
       for partial in sum.partials where unsent.contains(partial.node) {
         try self.send(partial.values, of: partial.node, order, send)
       }
+    }
+
+    /// Lanes move from worker to worker. What was written for those that are elsewhere by now goes when the
+    /// next step begins: the step before is whole, and nobody looks at it any more.
+    private mutating func clear(_ memory: SharedVectors, for next: Compute) {
+      guard next.step != order?.step, !touched.isEmpty,
+        touched.clamped(to: next.lanes) != touched
+      else {
+        let (old, new) = (touched.isEmpty ? next.lanes : touched, next.lanes)
+        touched = min(old.lowerBound, new.lowerBound)..<max(old.upperBound, new.upperBound)
+        return
+      }
+      memory.keep(only: next.lanes)
+      touched = next.lanes
     }
 
     /// It has sent all there is.

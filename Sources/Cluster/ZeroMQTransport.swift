@@ -12,6 +12,8 @@ import Glibc
 package struct ZeroMQTransport: Transport {
   private static let highWaterMark = 16
   private static let handshakeMilliseconds = 3000
+  /// What CURVE puts around a message counts as its size: a name, a nonce, flags and an authenticator, 33 bytes.
+  private static let envelopeBytes = 64
 
   private let keys: Keys?
 
@@ -31,7 +33,7 @@ package struct ZeroMQTransport: Transport {
     let context = try ZeroMQContext()
     let signal = try WakeSignal()
     let socket = try ZeroMQSocket(context, type: ZMQ_ROUTER)
-    try Self.configure(socket, isIPv6: endpoint.isIPv6)
+    try configure(socket, isIPv6: endpoint.isIPv6)
     try socket.set(ZMQ_ROUTER_MANDATORY, to: 1)
     try socket.set(ZMQ_BACKLOG, to: 1024)
     // Connections of hosts that are gone without a word are given up after a while.
@@ -57,7 +59,7 @@ package struct ZeroMQTransport: Transport {
     let endpoint = try EndpointAddress(parsing: address, for: .connect)
     let context = try ZeroMQContext()
     let socket = try ZeroMQSocket(context, type: ZMQ_DEALER)
-    try Self.configure(socket, isIPv6: endpoint.isIPv6)
+    try configure(socket, isIPv6: endpoint.isIPv6)
     try socket.set(ZMQ_ROUTING_ID, to: PeerID.random().bytes)
     try socket.set(ZMQ_RECONNECT_IVL, to: 50)
     try socket.set(ZMQ_RECONNECT_IVL_MAX, to: 1000)
@@ -78,14 +80,15 @@ package struct ZeroMQTransport: Transport {
       gatekeeper: nil)
   }
 
-  private static func configure(
+  private func configure(
     _ socket: ZeroMQSocket, isIPv6: Bool
   ) throws(ClusterError) {
     try socket.set(ZMQ_IPV6, to: isIPv6 ? 1 : 0)
-    try socket.set(ZMQ_SNDHWM, to: highWaterMark)
-    try socket.set(ZMQ_RCVHWM, to: highWaterMark)
-    try socket.set(ZMQ_MAXMSGSIZE, to: FrameHeader.byteCount + FrameHeader.maximumPayload)
-    try socket.set(ZMQ_HANDSHAKE_IVL, to: handshakeMilliseconds)
+    try socket.set(ZMQ_SNDHWM, to: Self.highWaterMark)
+    try socket.set(ZMQ_RCVHWM, to: Self.highWaterMark)
+    let frame = FrameHeader.byteCount + FrameHeader.maximumPayload
+    try socket.set(ZMQ_MAXMSGSIZE, to: frame + (keys == nil ? 0 : Self.envelopeBytes))
+    try socket.set(ZMQ_HANDSHAKE_IVL, to: Self.handshakeMilliseconds)
     try socket.set(ZMQ_LINGER, to: 0)
   }
 }

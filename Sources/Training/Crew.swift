@@ -197,6 +197,7 @@ package final class Crew {
 
   var tree: LaneTree { membership.tree }
   var ready: [Membership.Member] { membership.ready }
+  var hasReady: Bool { membership.hasReady }
   var medianSecondsPerLane: Double? { membership.medianSecondsPerLane }
   var medianExchangeSeconds: Double { membership.medianExchangeSeconds ?? 0 }
 
@@ -345,10 +346,9 @@ package final class Crew {
 
   /// Who wants to leave and owes nothing may go.
   private func releaseDraining() {
-    for member in membership.members
-    where member.state == .draining && work?.isHeld(by: member.peer) != true {
-      try? endpoint.send(.bye, to: member.peer)
-      miss(member.peer, .leave, "has left the run")
+    for peer in membership.draining where work?.isHeld(by: peer) != true {
+      try? endpoint.send(.bye, to: peer)
+      miss(peer, .leave, "has left the run")
     }
   }
 

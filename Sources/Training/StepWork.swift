@@ -31,6 +31,8 @@ final class StepWork: CrewWork {
   private let start: ContinuousClock.Instant
   private var trouble: (since: ContinuousClock.Instant, lanes: Int)?
   private(set) var deadline: ContinuousClock.Instant?
+  /// When it is worth looking again for who is late.
+  private var nextLook: ContinuousClock.Instant
   private var elapsed = Duration.zero
   private var waited = Duration.zero
 
@@ -38,6 +40,7 @@ final class StepWork: CrewWork {
   /// much more.
   private static let patience = 2.0
   private static let leastDelay = Duration.milliseconds(100)
+  private static let lookInterval = Duration.milliseconds(20)
   /// How long a sum that is whole waits for its audit.
   private static let auditDelay = Duration.seconds(2)
   /// So long slices may be on their way after all lanes should have been computed; and so long after the
@@ -56,6 +59,8 @@ final class StepWork: CrewWork {
     self.reduction = reduction
     self.audit = audit
     start = clock.now
+    // Nobody is late before.
+    nextLook = start + Self.leastDelay
     self.reduction.begin(step: position.step, parametersHash: weightsHash)
   }
 
@@ -82,7 +87,7 @@ final class StepWork: CrewWork {
   func handOut(to crew: Crew) throws {
     deadline = nil
     if hasBegun { try pursueAudit(crew) }
-    if isDone || crew.ready.isEmpty { return }
+    if isDone || !crew.hasReady { return }
     if !hasBegun {
       hasBegun = true
       let dealt = crew.dealt()
@@ -178,6 +183,13 @@ final class StepWork: CrewWork {
   }
 
   private func duplicate(_ crew: Crew) throws {
+    // Not at every answer: with many workers that would be most of the coordinator's work.
+    let now = clock.now
+    guard now >= nextLook else {
+      deadline = nextLook
+      return
+    }
+    nextLook = now + Self.lookInterval
     guard let typical = crew.medianSecondsPerLane,
       let idle = crew.ready.filter({ !isHeld(by: $0.peer) })
         .min(by: { $0.secondsPerLane ?? typical < $1.secondsPerLane ?? typical }),

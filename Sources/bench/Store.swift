@@ -2,6 +2,7 @@ import ArgumentParser
 import Dataset
 import Foundation
 import Kernels
+import Training
 
 /// What a data set of the Million Song Dataset's size costs before the first step, and what reading
 /// a clip costs: time and memory of opening, partitioning and scheduling, conversion beside a copy.
@@ -20,6 +21,11 @@ struct StoreBench: ParsableCommand {
   var clips = 201_680
   @Option(help: "Clips of the sparse store to validate with.")
   var validation = 11_774
+  @Option(
+    help: ArgumentHelp(
+      "Make the sparse store in this new folder and leave it there, instead of measuring.",
+      valueName: "folder"))
+  var keep: String?
   @Option(help: "Lanes of the schedule.")
   var lanes = 8
   @Option(help: "Clips of a lane at a step.")
@@ -28,6 +34,9 @@ struct StoreBench: ParsableCommand {
   var json = false
 
   func validate() throws {
+    guard keep == nil || data == nil && !json else {
+      throw ValidationError("--keep makes a store and measures none: not with --data or --json")
+    }
     guard clips > 0, validation > 0, lanes > 0, clipsPerLane > 0, lanes <= 65_536 else {
       throw ValidationError(
         "--clips, --validation, --lanes and --clips-per-lane must be positive, lanes at most 65536")
@@ -35,11 +44,24 @@ struct StoreBench: ParsableCommand {
   }
 
   func run() throws {
-    if let data {
+    if let keep {
+      Program.run { try make(in: URL(fileURLWithPath: keep)) }
+    } else if let data {
       try measure(URL(fileURLWithPath: data))
     } else {
       try measureSparse()
     }
+  }
+
+  private func make(in folder: URL) throws {
+    do {
+      try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
+    } catch {
+      throw TrainingError(
+        .badInput, "cannot make the folder \(folder.path): give --keep one that does not exist yet")
+    }
+    let store = try Store.sparse(in: folder, clips: [.train: clips, .validation: validation])
+    print("\(folder.path): \(store.clipCount) clips of silence, fingerprint \(store.fingerprint)")
   }
 
   /// Makes a store, and has another process measure it.

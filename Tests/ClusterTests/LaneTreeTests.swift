@@ -58,6 +58,7 @@ import Testing
     for lower in 0...lanes {
       for upper in lower...lanes {
         let nodes = tree.maximalSubtrees(covering: lower..<upper)
+        #expect(tree.subtreeCount(covering: lower..<upper) == nodes.count)
         var next = lower
         for node in nodes {
           #expect(tree.contains(node) && node.lowerBound == next)

@@ -1,5 +1,6 @@
 import Cluster
 import Foundation
+import Glibc
 import Testing
 
 @Suite struct SharedMemoryTests {
@@ -65,6 +66,34 @@ import Testing
       }
       let total = try #require(sum.total)
       #expect(bits(total) == bits(LaneSumTests.slowSum(tree, vectors, tree.root)))
+    }
+  }
+
+  @Test("a worker whose lanes move keeps memory for those that it has")
+  func moving() throws {
+    let (lanes, count) = (16, 4096)
+    let memory = try SharedVectors(slots: lanes, length: count)
+    var reduction = StarReduction.WorkerSide(
+      tree: LaneTree(lanes: lanes), count: count, in: memory)
+    let vector = [Float](repeating: 1, count: count)
+    func compute(_ lanes: Range<Int>, step: Int) throws {
+      let order = Compute(step: step, epoch: 0, stepInEpoch: step, lanes: lanes, clipsInStep: 16)
+      reduction.begin(order, parametersHash: 1)
+      for lane in lanes { try reduction.add(vector.span, lane: lane) { _ in } }
+    }
+    func vectorsHeld() -> Int {
+      var status = stat()
+      fstat(memory.descriptor, &status)
+      return Int(status.st_blocks) * 512 / (4 * count)
+    }
+    for step in 0..<3 * lanes {
+      let first = step * 3 % (lanes - 1)
+      try compute(first..<first + 2, step: step)
+      // A vector and the sum that it goes into, and no trace of the steps before.
+      #expect((1...2).contains(vectorsHeld()), "step \(step): \(vectorsHeld())")
+      // A second order of the same step leaves the sums of the first where they are.
+      try compute(15..<16, step: step)
+      #expect(vectorsHeld() >= 2)
     }
   }
 

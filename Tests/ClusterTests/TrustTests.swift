@@ -46,22 +46,29 @@ import Testing
     return (try #require(error), problem)
   }
 
-  @Test("a worker with an allowed key comes in under its name")
-  func rightKey() throws {
-    let coordinator = try listen(coordinatorKeys, settings: EndpointSettings(largestVector: 4))
+  @Test(
+    "a worker with an allowed key comes in under its name, and vectors of any length pass",
+    arguments: [4, 600_000])
+  func rightKey(count: Int) throws {
+    let coordinator = try listen(
+      coordinatorKeys, settings: EndpointSettings(largestVector: count))
     let worker = try connect(workerKeys, to: coordinator.address)
     let (peer, hello) = try coordinator.expect { event in
       if case .joined(let peer, let hello) = event { (peer, hello) } else { nil }
     }
     #expect(hello.key == KnownKey(workerKeys.own.publicKey, name: "oboe"))
     #expect(hello.host == someHello.host)
-    try worker.expect(largestVector: 4)
+    try worker.expect(largestVector: count)
     // When this has come, the worker's side knows how long vectors may be.
     try worker.send(.drain)
     #expect(try coordinator.expectMessage() == .drain)
-    try coordinator.send(.parameters(Parameters(step: 1, values: [1, 2, 3, 4])), to: peer)
-    #expect(
-      try worker.expectMessage() == .parameters(Parameters(step: 1, values: [1, 2, 3, 4])))
+    let values = FloatVector((0..<count).map(Float.init))
+    let weights = Message.parameters(Parameters(step: 1, values: values))
+    try coordinator.send(weights, to: peer)
+    #expect(try worker.expectMessage() == weights)
+    let sum = Message.partial(Partial(step: 1, node: 0..<1, values: values, parametersHash: 1))
+    try worker.send(sum)
+    #expect(try coordinator.expectMessage() == sum)
     #expect(coordinator.turnedAway == 0)
   }
 

@@ -104,7 +104,9 @@ struct InspectionTests {
 
   @Test(
     "help of every tool",
-    arguments: ["synthesize", "prepare", "inspect", "evaluate", "tag", "export", "import"])
+    arguments: [
+      "synthesize", "prepare", "inspect", "evaluate", "tag", "export", "import", "plan",
+    ])
   func toolHelp(tool: String) throws {
     let ending = try Program.run("tutti", [tool, "--help"])
     #expect(ending.code == 0)
