@@ -6,9 +6,9 @@ import Training
 /// What a step's exchange costs: weights out to every worker, lanes' sums in, added along the lane tree.
 ///
 /// Coordinator and workers are those of a run (`Crew`, endpoints, reductions, ZeroMQ on loopback, shared
-/// memory mapped by each), as threads of one process; only the gradients are there already. Each worker
-/// takes and hashes the weights, adds its lanes and sends; an exchange ends when the coordinator has the
-/// sum.
+/// memory mapped by each), as threads of one process; only the gradients are there already, where a worker's
+/// backward pass leaves them. Each worker takes and hashes the weights, adds its lanes and sends; an exchange
+/// ends when the coordinator has the sum.
 struct AllReduce: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "allreduce",
@@ -257,6 +257,8 @@ private struct IdleWorker {
     let orders = WorkerOrders(endpoint, announce: { _ in })
     var weights = [Float](repeating: 0, count: vector.count)
     var hash: UInt64 = 0
+    // Lanes whose vectors lie in shared memory, computed there, so to speak.
+    var computed: Set<Int> = []
     while true {
       switch try orders.next() {
       case .welcome:
@@ -264,14 +266,24 @@ private struct IdleWorker {
         try orders.send(.ready(proofHash: 0))
       case .parameters(let parameters):
         exchange?.wantNoWeights()
+        let isShared = parameters.values.shared != nil
         hash = parameters.values.withSpan { values in
-          weights.withUnsafeMutableBufferPointer { copyAndHash(values, to: $0) }
+          isShared
+            ? contentHash(values)
+            : weights.withUnsafeMutableBufferPointer { copyAndHash(values, to: $0) }
         }
       case .compute(let order):
         reduction.begin(order, parametersHash: hash)
         for lane in order.lanes {
-          try reduction.add(vector.span, lane: lane, send: orders.send)
+          let room = reduction.room(for: lane)
+          if let room, computed.insert(lane).inserted { room.copy(vector.span) }
+          try (room.map(FloatVector.init) ?? FloatVector(vector)).withSpan {
+            (values) throws(ClusterError) in
+            try reduction.add(values, lane: lane, send: orders.send)
+          }
         }
+        // The sum of several lanes is made over them.
+        if order.lanes.count > 1 { computed = [] }
       case .plan(let plan):
         let reached = exchange?.follow(plan) ?? false
         try orders.send(.linked(version: plan.version, reached: reached))
