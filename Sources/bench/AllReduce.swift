@@ -33,6 +33,8 @@ struct AllReduce: ParsableCommand {
   @Flag(
     help: "Send vectors in frames over TCP, as between machines, instead of sharing memory.")
   var frames = false
+  @Flag(help: "Encrypt what travels, as between machines; with --frames or --topology sharded.")
+  var keys = false
   @Flag(help: "One JSON object instead of lines.")
   var json = false
 
@@ -46,6 +48,9 @@ struct AllReduce: ParsableCommand {
     }
     guard workers <= lanes else {
       throw ValidationError("\(workers) workers need as many --lanes, not \(lanes)")
+    }
+    guard !keys || frames || topology == .sharded else {
+      throw ValidationError("--keys encrypts frames: add --frames")
     }
   }
 
@@ -80,8 +85,9 @@ struct AllReduce: ParsableCommand {
     let meter = TrafficMeter()
     let memory =
       frames || topology == .sharded ? nil : try CoordinatorMemory(lanes: lanes, length: count)
+    let keys = keys ? Keys(own: try KeyPair.random(), from: "bench") : nil
     let endpoint = try CoordinatorEndpoint(
-      listeningAt: "tcp://127.0.0.1:0", over: MeteredTransport(ZeroMQTransport(), meter),
+      listeningAt: "tcp://127.0.0.1:0", over: MeteredTransport(ZeroMQTransport(keys: keys), meter),
       run: .random(), term: 1, settings: EndpointSettings(largestVector: count), memory: memory)
     var settings = Crew.Settings(build: Build.version, processor: "this one", proof: nil)
     settings.patience = .seconds(30)
@@ -92,14 +98,16 @@ struct AllReduce: ParsableCommand {
       announce: { _ in })
     let meters = (0..<workers).map { _ in TrafficMeter() }
     let shared = try meters.map { _ in try memory.map(Self.memory) }
-    let threads = zip(meters, shared).map { meter, memory in
+    let threads = try zip(meters, shared).map { meter, memory in
+      let credentials = try keys?.makeCredentials(for: "worker")
+      let transport = MeteredTransport(
+        ZeroMQTransport(keys: credentials.flatMap { Keys(credentials: $0, from: "bench") }), meter)
       let (address, lanes, wire, shares) = (endpoint.address, lanes, wire, topology != .star)
       return WorkerThread {
         try IdleWorker(
           vector: vector, lanes: lanes, wire: wire, shares: shares, memory: memory
         )
-        .serve(
-          address, meter)
+        .serve(address, over: transport)
       }
     }
     defer {
@@ -165,7 +173,7 @@ struct AllReduce: ParsableCommand {
     let coordinator = exchange.coordinator
     if json {
       try printJSON([
-        "frames": frames,
+        "frames": frames, "keys": keys,
         "topology": exchange.isShared ? "sharded" : "star", "wire": wire.rawValue,
         "workers": workers,
         "lanes": lanes,
@@ -237,8 +245,7 @@ private struct IdleWorker {
   let shares: Bool
   let memory: WorkerMemory?
 
-  func serve(_ address: String, _ meter: TrafficMeter) throws {
-    let transport = MeteredTransport(ZeroMQTransport(), meter)
+  func serve(_ address: String, over transport: any Transport) throws {
     let endpoint = try WorkerEndpoint(
       connectingTo: address, over: transport,
       hello: WorkerLife.hello(threads: 1),
