@@ -14,7 +14,7 @@ package struct FloatVector: Sendable, ExpressibleByArrayLiteral {
 
   package init(_ vector: NarrowVector) { home = .narrow(vector) }
 
-  init(_ buffer: VectorBuffer) { home = .buffer(buffer) }
+  package init(_ buffer: VectorBuffer) { home = .buffer(buffer) }
 
   package var count: Int {
     switch home {
@@ -56,6 +56,11 @@ package struct FloatVector: Sendable, ExpressibleByArrayLiteral {
     if case .narrow(let vector) = home { vector } else { nil }
   }
 
+  /// Its place, if that is shared with another process.
+  package var shared: VectorBuffer? {
+    if case .buffer(let buffer) = home, buffer.memory != nil { buffer } else { nil }
+  }
+
   /// Where it lies in `memory`, if it does.
   func place(in memory: SharedVectors) -> SharedVectors.Place? {
     guard case .buffer(let buffer) = home, buffer.memory === memory else { return nil }
@@ -70,8 +75,8 @@ extension FloatVector: Equatable {
 /// Room for one vector: of its own, or a place in shared memory, which then stays as long as this does.
 ///
 /// Who has the only reference may write; see `isKnownUniquelyReferenced`.
-final class VectorBuffer: @unchecked Sendable {
-  let elements: UnsafeMutableBufferPointer<Float>
+package final class VectorBuffer: @unchecked Sendable {
+  package let elements: UnsafeMutableBufferPointer<Float>
   let memory: SharedVectors?
   let place: SharedVectors.Place?
 
@@ -88,13 +93,21 @@ final class VectorBuffer: @unchecked Sendable {
 
   deinit { if memory == nil { elements.deallocate() } }
 
-  func withSpan<Result, Failure>(
+  package func withSpan<Result, Failure>(
     _ body: (Span<Float>) throws(Failure) -> Result
   ) throws(Failure) -> Result {
     try body(Span(_unsafeElements: UnsafeBufferPointer(elements)))
   }
 
-  func copy(_ values: Span<Float>) {
-    values.withUnsafeBufferPointer { _ = elements.update(fromContentsOf: $0) }
+  /// Takes over values, unless they were computed here.
+  package func copy(_ values: Span<Float>) {
+    precondition(values.count == elements.count, "\(values.count) floats to \(elements.count)")
+    values.withUnsafeBufferPointer { values in
+      if values.isEmpty || values.baseAddress == UnsafePointer(elements.baseAddress) { return }
+      nonisolated(unsafe) let (source, target) = (values.baseAddress!, elements.baseAddress!)
+      inPortions(of: values.count) {
+        (target + $0.lowerBound).update(from: source + $0.lowerBound, count: $0.count)
+      }
+    }
   }
 }

@@ -4,7 +4,10 @@
 /// those of the tree and of nothing else. A worker uses it to add what the tree lets it add and to know
 /// which partials to send; the coordinator uses it to finish the sum.
 ///
-/// Memory: at most ⌈L/2⌉ vectors wait for their siblings at any time. Buffers are kept for the next step,
+/// Vectors that lie in memory of the workers wait there instead until every lane is in, and are added in one
+/// pass (see `TreeSum`).
+///
+/// Memory: at most ⌈L/2⌉ other vectors wait for their siblings at any time. Buffers are kept for the next step,
 /// unless somebody still holds what was in them.
 package struct LaneSum {
   package enum Outcome: Hashable, Sendable {
@@ -48,7 +51,15 @@ package struct LaneSum {
 
   /// The same for a vector that may be kept.
   package mutating func add(_ vector: FloatVector, at node: Range<Int>) -> Outcome {
-    vector.withSpan { add($0, at: node, as: vector) }
+    let outcome = vector.withSpan { add($0, at: node, as: vector) }
+    if missing.isEmpty { finish() }
+    return outcome
+  }
+
+  /// Where the vector of a node that is added next would wait in shared memory; nil if it would not.
+  func room(at node: LaneTree.Node) -> VectorBuffer? {
+    guard let memory, tree.sibling(of: node).map({ own[$0] == nil }) ?? true else { return nil }
+    return VectorBuffer(SharedVectors.Place(slot: node.lowerBound, count: count), in: memory)
   }
 
   private mutating func add(
@@ -58,6 +69,10 @@ package struct LaneSum {
     guard values.count == count else { return .wrongLength }
     guard !covers(node) else { return .duplicate }
     for part in nodes where node.contains(part.lowerBound) { discard(part) }
+    if let vector, vector.shared != nil {
+      given[node] = vector
+      return .added
+    }
 
     var node = node
     guard var sum = added(values, at: node) else {
@@ -110,6 +125,28 @@ package struct LaneSum {
   /// Forgets every lane, for the next step.
   package mutating func reset() {
     for node in nodes { discard(node) }
+  }
+
+  /// Adds what waits for its sibling to no purpose: nothing more will come.
+  private mutating func finish() {
+    let parts = nodes
+    guard parts.count > 1 else { return }
+    let sum = buffer(for: tree.root)
+    withTerm(at: tree.root) { $0.write(to: sum.elements) }
+    for part in parts { discard(part) }
+    own[tree.root] = sum
+  }
+
+  private func withTerm(at node: LaneTree.Node, _ body: (TreeSum) -> Void) {
+    if let values = self[node] {
+      return values.withSpan { $0.withUnsafeBufferPointer { body(.vector($0)) } }
+    }
+    guard let (left, right) = tree.children(of: node) else {
+      preconditionFailure("lane \(node.lowerBound) is missing")
+    }
+    withTerm(at: left) { left in
+      withTerm(at: right) { right in body(.sum(left, right)) }
+    }
   }
 
   private var nodes: [LaneTree.Node] { Array(own.keys) + Array(given.keys) }

@@ -41,6 +41,10 @@ package protocol WorkerReduction {
   /// forgotten.
   mutating func begin(_ order: Compute, parametersHash: UInt64)
 
+  /// Where to compute the vector of a lane that is added next, so that it need not be copied; nil for
+  /// anywhere.
+  func room(for lane: Int) -> VectorBuffer?
+
   /// Takes a lane's vector and sends what can be sent by now, perhaps nothing.
   ///
   /// - Precondition: `lane` belongs to the order, and the vector has the agreed count

@@ -34,6 +34,8 @@ package enum ShardedReduction {
       star.begin(order, parametersHash: parametersHash)
     }
 
+    package func room(for lane: Int) -> VectorBuffer? { star.room(for: lane) }
+
     package mutating func add(
       _ values: Span<Float>, lane: Int, send: (Message) throws(ClusterError) -> Void
     ) throws(ClusterError) {

@@ -8,10 +8,15 @@ import Synchronization
 /// open it and nothing of it is left when they are gone. It is cut into slots of one vector each; pages
 /// that nobody has touched take no memory. A reader learns from a message which slot to look at.
 ///
-/// Nothing counts readers, because the steps keep them apart: parameters alternate between two slots, and
-/// a partial sum lies in the slot of its first lane, which its writer uses again only when the coordinator
-/// has asked for that lane again. Who is so late that its parameters change while it reads them computes
-/// for a step that is over, and with a content hash that tells.
+/// Nothing is copied out of it, and nothing counts readers, because the steps keep them apart:
+///
+/// - Parameters alternate between two slots, and workers compute with them where they lie. Who is so late that
+///   they change meanwhile computes for a step, or an evaluation, that is over: nobody takes his answer. Who
+///   finds others than were meant has a content hash that tells.
+/// - A worker computes a lane, and makes a sum, in the slot of the first lane, when the coordinator has asked
+///   for it and at no other time. What it has sent waits there for the others' until the step's sum is made.
+///   Meanwhile it may be asked for other lanes, but not for one that it may have sent (see `StepWork`).
+/// - A message names a slot when all of it is written. Who dies before has sent none.
 package final class SharedVectors: @unchecked Sendable {
   /// Where a vector lies.
   package struct Place: Equatable, Sendable {
@@ -28,18 +33,25 @@ package final class SharedVectors: @unchecked Sendable {
   package let length: Int
   private let base: UnsafeMutableRawPointer
   private let size: Int
+  private let slotBytes: Int
   private let written = Atomic<Int>(0)
 
   /// The file begins with a page of its own: magic, slots, elements in a slot, token.
   private static let magic: UInt64 = 0x736C_6F74_4954_5554
   private static let headerBytes = 4096
 
+  /// Slots begin with a page too.
+  private static func slotBytes(_ length: Int) -> Int {
+    (length * MemoryLayout<Float>.stride + 4095) / 4096 * 4096
+  }
+
   /// - Throws: `ClusterError.system` if the system gives no such memory
   package init(slots: Int, length: Int) throws(ClusterError) {
     precondition(slots > 0 && length >= 0, "\(slots) slots of \(length) elements")
     let descriptor = anonymous_file("tutti")
     guard descriptor >= 0 else { throw Self.failure("make shared memory") }
-    size = Self.headerBytes + slots * length * MemoryLayout<Float>.stride
+    slotBytes = Self.slotBytes(length)
+    size = Self.headerBytes + slots * slotBytes
     guard ftruncate(descriptor, size) == 0, let base = Self.map(descriptor, size) else {
       defer { close(descriptor) }
       throw Self.failure("make shared memory")
@@ -61,14 +73,16 @@ package final class SharedVectors: @unchecked Sendable {
       let base = Self.map(descriptor, Int(status.st_size))
     else { throw Self.failure("open shared memory") }
     let words = (0..<4).map { base.load(fromByteOffset: 8 * $0, as: UInt64.self) }
-    let room = (Int(status.st_size) - Self.headerBytes) / MemoryLayout<Float>.stride
+    let room = Int(status.st_size) - Self.headerBytes
     guard words[0] == Self.magic, let slots = Int(exactly: words[1]), slots > 0,
-      let length = Int(exactly: words[2]), length <= room / slots
+      let length = Int(exactly: words[2]), length <= room / MemoryLayout<Float>.stride,
+      Self.slotBytes(length) <= room / slots
     else {
       munmap(base, Int(status.st_size))
       throw Self.failure("open shared memory", "descriptor \(descriptor) holds something else")
     }
     (self.descriptor, self.slots, self.length, self.base) = (descriptor, slots, length, base)
+    slotBytes = Self.slotBytes(length)
     size = Int(status.st_size)
     token = String(words[3], radix: 16)
   }
@@ -84,23 +98,18 @@ package final class SharedVectors: @unchecked Sendable {
   /// The values at a place that `contains` has let pass.
   func elements(at place: Place) -> UnsafeMutableBufferPointer<Float> {
     precondition(contains(place), "\(place) lies outside of \(slots) slots of \(length)")
-    let start = Self.headerBytes + place.slot * length * MemoryLayout<Float>.stride
+    let start = Self.headerBytes + place.slot * slotBytes
     return UnsafeMutableBufferPointer(
       start: (base + start).assumingMemoryBound(to: Float.self), count: place.count)
   }
 
-  /// Gives what is in all other slots back to the system, as far as whole pages go: it is not wanted
-  /// any more.
+  /// Gives what is in all other slots back to the system: it is not wanted any more.
   func keep(only kept: Range<Int>) {
-    func start(of slot: Int) -> Int {
-      Self.headerBytes + slot * length * MemoryLayout<Float>.stride
-    }
-    let page = Int(getpagesize())
-    for bytes in [start(of: 0)..<start(of: kept.lowerBound), start(of: kept.upperBound)..<size] {
-      let first = (bytes.lowerBound + page - 1) / page * page
-      let end = bytes.upperBound / page * page
+    func start(of slot: Int) -> Int { Self.headerBytes + slot * slotBytes }
+    for bytes in [start(of: 0)..<start(of: kept.lowerBound), start(of: kept.upperBound)..<size]
+    where !bytes.isEmpty {
       // If the system cannot, the pages stay until the memory goes.
-      if first < end { madvise(base + first, end - first, MADV_REMOVE) }
+      madvise(base + bytes.lowerBound, bytes.count, MADV_REMOVE)
     }
   }
 

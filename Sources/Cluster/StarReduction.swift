@@ -36,6 +36,10 @@ package enum StarReduction {
       unsent = sum.tree.maximalSubtrees(covering: order.lanes)
     }
 
+    package func room(for lane: Int) -> VectorBuffer? {
+      wire.type == .fp32 ? sum.room(at: lane..<lane + 1) : nil
+    }
+
     package mutating func add(
       _ values: Span<Float>, lane: Int, send: (Message) throws(ClusterError) -> Void
     ) throws(ClusterError) {

@@ -18,13 +18,20 @@ package final class Executor {
   private let pool: ThreadPool
   private let plan: Plan
   private let arena: Storage
-  private let weights: Storage
+  /// The network's flat vector, which passes read; the caller's, who may put another in its place.
+  package var weights: Storage {
+    willSet { Self.require(newValue.count >= network.weightCount, newValue, "weights") }
+  }
 
   /// What one lane gives to a step, in one vector: gradient, batch statistics, loss.
   ///
   /// Statistics are weighted by the lane's share of the step's clips and the loss is divided by all
   /// of them, so that the sum over lanes is the step's gradient, mean statistics and mean loss.
-  package let contribution: Storage
+  ///
+  /// The caller may have it made elsewhere.
+  package var contribution: Storage {
+    willSet { Self.require(newValue.count == contribution.count, newValue, "a contribution") }
+  }
 
   package static func contributionCount(_ network: Network) -> Int { network.weightCount + 1 }
 
@@ -36,9 +43,7 @@ package final class Executor {
     _ network: Network, clips: Int, loss: Loss, trains: Bool, weights: Storage, pool: ThreadPool
   ) {
     precondition(clips > 0, "Executor: \(clips) clips")
-    precondition(
-      weights.count >= network.weightCount,
-      "Executor: \(weights.count) of \(network.weightCount) weights")
+    Self.require(weights.count >= network.weightCount, weights, "weights")
     self.network = network
     self.loss = loss
     self.trains = trains
@@ -50,6 +55,10 @@ package final class Executor {
     contribution = Storage(count: trains ? Self.contributionCount(network) : 0)
     input = Tensor(arena, offset: plan.outputs[0], shape: Shape([clips] + network.input.extents))
     labels = Tensor(arena, offset: plan.labels, shape: [clips, network.tags])
+  }
+
+  private static func require(_ fits: Bool, _ storage: Storage, _ role: String) {
+    precondition(fits, "Executor: \(storage.count) floats as \(role)")
   }
 
   /// Bytes that an executor takes.

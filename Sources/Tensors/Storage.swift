@@ -2,7 +2,8 @@ import Foundation
 
 package typealias Pointer = UnsafeMutablePointer<Float>
 
-/// Floats on the heap: 64-byte aligned, zeroed at birth, freed with the last reference.
+/// Floats on the heap: 64-byte aligned, zeroed at birth, freed with the last reference. Or floats that
+/// somebody else keeps, such as memory shared with another process.
 ///
 /// One storage holds all parameters, one all gradients, one everything a network keeps between
 /// forward and backward. Tensors and matrices are windows on it.
@@ -11,6 +12,7 @@ package typealias Pointer = UnsafeMutablePointer<Float>
 package final class Storage: @unchecked Sendable {
   package let count: Int
   package let base: UnsafeMutablePointer<Float>
+  private let owner: AnyObject?
 
   /// - Parameter count: number of floats; zero is allowed
   package init(count: Int) {
@@ -20,6 +22,17 @@ package final class Storage: @unchecked Sendable {
     let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
     memset(raw, 0, bytes)
     base = raw.bindMemory(to: Float.self, capacity: max(count, 1))
+    owner = nil
+  }
+
+  /// Floats that lie in memory of `owner`, which stays as long as this does.
+  ///
+  /// - Precondition: there is at least one, and they are 64-byte aligned
+  package init(_ floats: UnsafeMutableBufferPointer<Float>, of owner: AnyObject) {
+    guard let base = floats.baseAddress, UInt(bitPattern: base) % 64 == 0 else {
+      preconditionFailure("Storage: \(floats) is empty or not aligned")
+    }
+    (self.base, self.owner, count) = (base, owner, floats.count)
   }
 
   /// A storage that holds `values`.
@@ -33,7 +46,7 @@ package final class Storage: @unchecked Sendable {
     values.withUnsafeBufferPointer { _ = buffer.update(fromContentsOf: $0) }
   }
 
-  deinit { base.deallocate() }
+  deinit { if owner == nil { base.deallocate() } }
 
   /// A copy of all floats.
   package var values: [Float] { Array(buffer) }

@@ -23,6 +23,12 @@ package final class Evaluator {
       network, clips: 1, loss: loss, trains: false, weights: weights, pool: pool)
   }
 
+  /// The network's flat vector; another may take its place.
+  package var weights: Storage {
+    get { executor.weights }
+    set { executor.weights = newValue }
+  }
+
   /// Bytes that an evaluator takes, the weights apart.
   package static func memory(_ network: Models.Network, threads: Int) -> Int {
     Executor.memory(network, clips: 1, trains: false, threads: threads)

@@ -12,7 +12,6 @@ struct LaneAudit {
   }
 
   let lane: Int
-  private var asked: Set<PeerID> = []
   private var unanswered: Set<PeerID> = []
   private(set) var answers: [Answer] = []
 
@@ -30,12 +29,7 @@ struct LaneAudit {
   /// Whether another worker has to be asked.
   var needsAnother: Bool { answers.count + unanswered.count < 2 }
 
-  func hasAsked(_ peer: PeerID) -> Bool { asked.contains(peer) }
-
-  mutating func ask(_ peer: PeerID) {
-    asked.insert(peer)
-    unanswered.insert(peer)
-  }
+  mutating func ask(_ peer: PeerID) { unanswered.insert(peer) }
 
   /// - Returns: false if this worker owes no answer
   mutating func take(_ hash: UInt64, from peer: PeerID, _ name: String) -> Bool {

@@ -13,8 +13,10 @@ package final class LaneComputer {
   package let schedule: LaneSchedule
   private let store: Store
   private let seed: UInt64
+  /// For weights that do not lie where they can be read.
   private let weights: Storage
   private let training: Executor
+  private let contribution: Storage
   private let window: ClipWindow
   private let evaluator: Evaluator
   private let prefetcher: Prefetcher
@@ -43,6 +45,7 @@ package final class LaneComputer {
     training = Executor(
       network, clips: configuration.training.clipsPerLane, loss: configuration.trainingLoss,
       trains: true, weights: weights, pool: pool)
+    contribution = training.contribution
     evaluator = Evaluator(network, configuration.trainingLoss, weights: weights, pool: pool)
     let schedule = schedule
     prefetcher = Prefetcher(store: store, depth: Self.depth) { key in
@@ -60,11 +63,13 @@ package final class LaneComputer {
 
   package func stop() { prefetcher.stop() }
 
-  /// Takes the weights that hold from now on.
+  /// Takes the weights that hold from now on: a copy, unless they lie in shared memory.
   ///
   /// - Returns: the content hash of what it has taken
-  package func load(_ values: Span<Float>) -> UInt64 {
-    return copyAndHash(values, to: weights.buffer)
+  package func load(_ vector: FloatVector) -> UInt64 {
+    let place = vector.shared.map { Storage($0.elements, of: $0) }
+    (training.weights, evaluator.weights) = (place ?? weights, place ?? weights)
+    return vector.withSpan { place == nil ? copyAndHash($0, to: weights.buffer) : contentHash($0) }
   }
 
   /// Says which lanes will be asked for, so that their clips are read in time: those of this step
@@ -81,9 +86,11 @@ package final class LaneComputer {
   /// One lane's share of a step: gradient, batch statistics, loss (see `Executor`). Valid until the
   /// next call.
   ///
+  /// - Parameter room: where it is made, if somebody wants it there
   /// - Throws: what reading the store throws
   package func contribution(
-    step: Int, epoch: Int, stepInEpoch: Int, lane: Int, clipsInStep: Int
+    step: Int, epoch: Int, stepInEpoch: Int, lane: Int, clipsInStep: Int,
+    in room: VectorBuffer? = nil
   ) throws -> Storage {
     let batch = try prefetcher.take(
       Prefetcher.Key(epoch: epoch, step: stepInEpoch, lane: lane))
@@ -95,6 +102,7 @@ package final class LaneComputer {
         features, into: input(of: training, place), step: step, lane: lane, place: place)
     }
     _ = training.labels.buffer.update(from: batch.labels)
+    training.contribution = room.map { Storage($0.elements, of: $0) } ?? contribution
     training.train(
       clips: batch.clips.count, clipsInStep: clipsInStep,
       dropout: DropoutStreams(seed: seed, step: step, lane: lane))

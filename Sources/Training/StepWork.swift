@@ -10,6 +10,8 @@ final class StepWork: CrewWork {
   private let clipsInStep: Int
   private(set) var reduction: any CoordinatorReduction
   private var held = HeldLanes()
+  /// What each was asked for in this step, done or not.
+  private var ordered: [PeerID: Set<Int>] = [:]
   private var hasBegun = false
   private var hasOrphans = false
   private var isDuplicated: Set<Int> = []
@@ -140,6 +142,7 @@ final class StepWork: CrewWork {
     _ lanes: Range<Int>, from peer: PeerID, of crew: Crew, isAudited: Bool = false
   ) throws {
     held.give(lanes, to: peer)
+    ordered[peer, default: []].formUnion(lanes)
     if isAudited { audit?.ask(peer) }
     let order = Compute(
       step: position.step, epoch: position.epoch, stepInEpoch: position.stepInEpoch, lanes: lanes,
@@ -152,7 +155,9 @@ final class StepWork: CrewWork {
   private func pursueAudit(_ crew: Crew) throws {
     guard let audit else { return }
     if audit.needsAnother {
-      guard let other = crew.ready.first(where: { !audit.hasAsked($0.peer) }) else {
+      // Where his answer to the first question waits he would write the second (see `SharedVectors`).
+      let other = crew.ready.first { ordered[$0.peer]?.contains(audit.lane) != true }
+      guard let other else {
         self.audit = nil
         return
       }

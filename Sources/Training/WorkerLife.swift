@@ -188,7 +188,7 @@ package struct WorkerLife {
               + "\(computer.network.weightCount)")
         }
         exchange?.wantNoWeights()
-        hash = parameters.values.withSpan(computer.load)
+        hash = computer.load(parameters.values)
       case .plan(let plan):
         let reached = exchange?.follow(plan) ?? false
         try orders.send(.linked(version: plan.version, reached: reached))
@@ -233,7 +233,7 @@ package struct WorkerLife {
       endpoint.report(Cluster.Progress(step: order.step, done: done, total: order.lanes.count))
       let contribution = try computer.contribution(
         step: order.step, epoch: order.epoch, stepInEpoch: order.stepInEpoch, lane: lane,
-        clipsInStep: order.clipsInStep)
+        clipsInStep: order.clipsInStep, in: reduction.room(for: lane))
       if let defect = try computer.defect(
         in: contribution, epoch: order.epoch, stepInEpoch: order.stepInEpoch, lane: lane)
       {

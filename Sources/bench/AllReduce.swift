@@ -6,9 +6,9 @@ import Training
 /// What a step's exchange costs: weights out to every worker, lanes' sums in, added along the lane tree.
 ///
 /// Coordinator and workers are those of a run (`Crew`, endpoints, reductions, ZeroMQ on loopback, shared
-/// memory mapped by each), as threads of one process; only the gradients are there already. Each worker
-/// takes and hashes the weights, adds its lanes and sends; an exchange ends when the coordinator has the
-/// sum.
+/// memory mapped by each), as threads of one process; only the gradients are there already, where a worker's
+/// backward pass leaves them. Each worker takes and hashes the weights, adds its lanes and sends; an exchange
+/// ends when the coordinator has the sum.
 struct AllReduce: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "allreduce",
@@ -33,6 +33,8 @@ struct AllReduce: ParsableCommand {
   @Flag(
     help: "Send vectors in frames over TCP, as between machines, instead of sharing memory.")
   var frames = false
+  @Flag(help: "Encrypt what travels, as between machines; with --frames or --topology sharded.")
+  var keys = false
   @Flag(help: "One JSON object instead of lines.")
   var json = false
 
@@ -46,6 +48,9 @@ struct AllReduce: ParsableCommand {
     }
     guard workers <= lanes else {
       throw ValidationError("\(workers) workers need as many --lanes, not \(lanes)")
+    }
+    guard !keys || frames || topology == .sharded else {
+      throw ValidationError("--keys encrypts frames: add --frames")
     }
   }
 
@@ -80,8 +85,9 @@ struct AllReduce: ParsableCommand {
     let meter = TrafficMeter()
     let memory =
       frames || topology == .sharded ? nil : try CoordinatorMemory(lanes: lanes, length: count)
+    let keys = keys ? Keys(own: try KeyPair.random(), from: "bench") : nil
     let endpoint = try CoordinatorEndpoint(
-      listeningAt: "tcp://127.0.0.1:0", over: MeteredTransport(ZeroMQTransport(), meter),
+      listeningAt: "tcp://127.0.0.1:0", over: MeteredTransport(ZeroMQTransport(keys: keys), meter),
       run: .random(), term: 1, settings: EndpointSettings(largestVector: count), memory: memory)
     var settings = Crew.Settings(build: Build.version, processor: "this one", proof: nil)
     settings.patience = .seconds(30)
@@ -92,14 +98,16 @@ struct AllReduce: ParsableCommand {
       announce: { _ in })
     let meters = (0..<workers).map { _ in TrafficMeter() }
     let shared = try meters.map { _ in try memory.map(Self.memory) }
-    let threads = zip(meters, shared).map { meter, memory in
+    let threads = try zip(meters, shared).map { meter, memory in
+      let credentials = try keys?.makeCredentials(for: "worker")
+      let transport = MeteredTransport(
+        ZeroMQTransport(keys: credentials.flatMap { Keys(credentials: $0, from: "bench") }), meter)
       let (address, lanes, wire, shares) = (endpoint.address, lanes, wire, topology != .star)
       return WorkerThread {
         try IdleWorker(
           vector: vector, lanes: lanes, wire: wire, shares: shares, memory: memory
         )
-        .serve(
-          address, meter)
+        .serve(address, over: transport)
       }
     }
     defer {
@@ -165,7 +173,7 @@ struct AllReduce: ParsableCommand {
     let coordinator = exchange.coordinator
     if json {
       try printJSON([
-        "frames": frames,
+        "frames": frames, "keys": keys,
         "topology": exchange.isShared ? "sharded" : "star", "wire": wire.rawValue,
         "workers": workers,
         "lanes": lanes,
@@ -237,8 +245,7 @@ private struct IdleWorker {
   let shares: Bool
   let memory: WorkerMemory?
 
-  func serve(_ address: String, _ meter: TrafficMeter) throws {
-    let transport = MeteredTransport(ZeroMQTransport(), meter)
+  func serve(_ address: String, over transport: any Transport) throws {
     let endpoint = try WorkerEndpoint(
       connectingTo: address, over: transport,
       hello: WorkerLife.hello(threads: 1),
@@ -257,6 +264,8 @@ private struct IdleWorker {
     let orders = WorkerOrders(endpoint, announce: { _ in })
     var weights = [Float](repeating: 0, count: vector.count)
     var hash: UInt64 = 0
+    // Lanes whose vectors lie in shared memory, computed there, so to speak.
+    var computed: Set<Int> = []
     while true {
       switch try orders.next() {
       case .welcome:
@@ -264,14 +273,24 @@ private struct IdleWorker {
         try orders.send(.ready(proofHash: 0))
       case .parameters(let parameters):
         exchange?.wantNoWeights()
+        let isShared = parameters.values.shared != nil
         hash = parameters.values.withSpan { values in
-          weights.withUnsafeMutableBufferPointer { copyAndHash(values, to: $0) }
+          isShared
+            ? contentHash(values)
+            : weights.withUnsafeMutableBufferPointer { copyAndHash(values, to: $0) }
         }
       case .compute(let order):
         reduction.begin(order, parametersHash: hash)
         for lane in order.lanes {
-          try reduction.add(vector.span, lane: lane, send: orders.send)
+          let room = reduction.room(for: lane)
+          if let room, computed.insert(lane).inserted { room.copy(vector.span) }
+          try (room.map(FloatVector.init) ?? FloatVector(vector)).withSpan {
+            (values) throws(ClusterError) in
+            try reduction.add(values, lane: lane, send: orders.send)
+          }
         }
+        // The sum of several lanes is made over them.
+        if order.lanes.count > 1 { computed = [] }
       case .plan(let plan):
         let reached = exchange?.follow(plan) ?? false
         try orders.send(.linked(version: plan.version, reached: reached))

@@ -66,6 +66,7 @@ private final class MeteredLink: Link {
 
   var address: String { link.address }
   var waker: Waker { link.waker }
+  var sender: String? { link.sender }
 
   func send(
     to peer: PeerID, byteCount: Int, write: (UnsafeMutableRawBufferPointer) -> Void
@@ -81,6 +82,10 @@ private final class MeteredLink: Link {
       body(peer, frame)
     }
   }
+
+  func isAllowed(_ sender: String) -> Bool { link.isAllowed(sender) }
+  // What nobody takes keeps the link awake.
+  func takeProblems() -> [AccessProblem] { link.takeProblems() }
 
   func wait(forMessages: Bool, until deadline: ContinuousClock.Instant) {
     link.wait(forMessages: forMessages, until: deadline)

@@ -97,6 +97,85 @@ import Testing
     }
   }
 
+  @Test(
+    "sums wait where workers have made them, and come to the tree's bits with any from elsewhere",
+    arguments: [1, 2, 3, 5, 8, 13], [0, 1, 1009, 70_001])
+  func waiting(lanes: Int, count: Int) throws {
+    var generator = Seeded(UInt64(lanes * 100_000 + count))
+    let tree = LaneTree(lanes: lanes)
+    var coordinator = StarReduction.CoordinatorSide(tree: tree, count: count)
+    // Two divisions of the lanes, so that every lane comes twice, in sums that overlap.
+    let divisions = [lanes, 2].flatMap { assignLanes(lanes: lanes, workers: $0) }
+      .filter { !$0.isEmpty }
+    var workers = try divisions.enumerated().map { number, _ in
+      let memory = number % 3 == 2 ? nil : try SharedVectors(slots: lanes, length: count)
+      return (
+        side: StarReduction.WorkerSide(tree: tree, count: count, in: memory),
+        isShared: memory != nil
+      )
+    }
+    for step in 0..<3 {
+      let vectors = (0..<lanes).map { _ in roughVector(count, &generator) }
+      var arrivals: [Partial] = []
+      for (number, lanes) in divisions.enumerated() {
+        let order = Compute(
+          step: step, epoch: 0, stepInEpoch: step, lanes: lanes, clipsInStep: 1, plan: 0)
+        workers[number].side.begin(order, parametersHash: 9)
+        for lane in lanes {
+          let room = workers[number].side.room(for: lane)
+          #expect(workers[number].isShared || room == nil)
+          room?.copy(vectors[lane].span)
+          let values = room.map(FloatVector.init) ?? FloatVector(vectors[lane])
+          try values.withSpan { (values) throws(ClusterError) in
+            try workers[number].side.add(values, lane: lane) { message in
+              guard case .partial(let partial) = message else { return }
+              #expect((partial.values.shared != nil) == workers[number].isShared)
+              arrivals.append(partial)
+            }
+          }
+        }
+      }
+      coordinator.begin(step: step, parametersHash: 9)
+      for partial in arrivals.shuffled(using: &generator) {
+        let isWhole = coordinator.sum != nil
+        let outcome = coordinator.accept(partial)
+        #expect(outcome == .added || outcome == .duplicate)
+        #expect(!isWhole || outcome == .duplicate)
+        #expect((coordinator.sum != nil) == coordinator.missing.isEmpty)
+      }
+      let sum = try #require(coordinator.sum)
+      #expect(bits(sum) == bits(LaneSumTests.slowSum(tree, vectors, tree.root)))
+    }
+  }
+
+  @Test("a lane that is computed where its worker's sum will lie is not copied there")
+  func rooms() throws {
+    let memory = try SharedVectors(slots: 4, length: 3)
+    var side = StarReduction.WorkerSide(tree: LaneTree(lanes: 4), count: 3, in: memory)
+    side.begin(
+      Compute(step: 0, epoch: 0, stepInEpoch: 0, lanes: 0..<4, clipsInStep: 1, plan: 0),
+      parametersHash: 0)
+    // The second of two siblings is added to the first: it has no room of its own.
+    for lane in 0..<4 {
+      let room = side.room(for: lane)
+      #expect((room != nil) == (lane % 2 == 0))
+      room?.copy([1, 2, 3].span)
+      try (room.map(FloatVector.init) ?? [1, 2, 3]).withSpan { (values) throws(ClusterError) in
+        try side.add(values, lane: lane) { message in
+          guard case .partial(let partial) = message else { return }
+          #expect(lane == 3 && partial.values == [4, 8, 12])
+        }
+      }
+    }
+    var narrow = StarReduction.WorkerSide(
+      tree: LaneTree(lanes: 4), count: 3, wire: WireFormat(.bf16, narrowCount: 3), in: memory)
+    narrow.begin(
+      Compute(step: 0, epoch: 0, stepInEpoch: 0, lanes: 0..<4, clipsInStep: 1, plan: 0),
+      parametersHash: 0)
+    // What is rounded is another vector.
+    #expect(narrow.room(for: 0) == nil)
+  }
+
   @Test("nobody gets memory by asking for it, or twice")
   func tokens() throws {
     let settings = EndpointSettings(largestVector: 4)

@@ -21,7 +21,7 @@ import Training
     let computer = try LaneComputer(configuration, store: store, pool: ThreadPool(threads: 1))
     defer { computer.stop() }
     let weights = RunState(computer.network, configuration, stepsPerEpoch: 3).weights.values
-    #expect(computer.load(weights.span) == contentHash(weights.span))
+    #expect(computer.load(FloatVector(weights)) == contentHash(weights.span))
     return try body(computer)
   }
 
@@ -49,6 +49,38 @@ import Training
     #expect(inOrder == backwards.reversed())
     // In another epoch a lane may meet a clip alone again, and drop the same.
     for epoch in [inOrder.prefix(15), inOrder.suffix(15)] { #expect(Set(epoch).count == 15) }
+  }
+
+  @Test("weights and contributions in shared memory give the same bits, and are not copied")
+  func sharedMemory() throws {
+    func room(_ count: Int) throws -> VectorBuffer {
+      let memory = try SharedVectors(slots: 2, length: count)
+      var side = StarReduction.WorkerSide(tree: LaneTree(lanes: 2), count: count, in: memory)
+      side.begin(
+        Compute(step: 0, epoch: 0, stepInEpoch: 0, lanes: 1..<2, clipsInStep: 1, plan: 0),
+        parametersHash: 0)
+      return try #require(side.room(for: 1))
+    }
+    try withComputer { computer in
+      let copied = try (0..<3).map { try contribution(computer, step: $0, lane: $0) }
+      let logits = try computer.logits(.validation, 0..<10)
+
+      let weights = RunState(computer.network, configuration, stepsPerEpoch: 3).weights.values
+      let place = try room(weights.count)
+      place.copy(weights.span)
+      #expect(computer.load(FloatVector(place)) == contentHash(weights.span))
+      let target = try room(computer.network.weightCount + 1)
+      for step in 0..<3 {
+        let made = try computer.contribution(
+          step: step, epoch: 0, stepInEpoch: step, lane: step, clipsInStep: 10, in: target)
+        #expect(made.base == target.elements.baseAddress && made.values == copied[step])
+        // The next may be made elsewhere again.
+        #expect(try contribution(computer, step: step, lane: step) == copied[step])
+      }
+      #expect(try computer.logits(.validation, 0..<10) == logits)
+      place.elements[0] += 1
+      #expect(try contribution(computer, step: 0, lane: 0) != copied[0])
+    }
   }
 
   @Test("a split's logits do not depend on how it is handed out")
