@@ -105,11 +105,16 @@ package struct TagConfusions: Equatable, Sendable {
   package static let fewestClips = 5
 
   /// The pairs that are hardest to tell apart, the hardest first.
-  package func hardest(_ count: Int) -> [Pair] {
+  ///
+  /// - Parameter isCandidate: which two tags to look at
+  package func hardest(
+    _ count: Int, among isCandidate: (Int, Int) -> Bool = { _, _ in true }
+  ) -> [Pair] {
     var pairs: [Pair] = []
     for a in 0..<tagCount {
       for b in a + 1..<max(tagCount, a + 1) {
-        guard min(self[only: a, not: b], self[only: b, not: a]) >= Self.fewestClips,
+        guard isCandidate(a, b),
+          min(self[only: a, not: b], self[only: b, not: a]) >= Self.fewestClips,
           let forth = self[a, against: b], let back = self[b, against: a]
         else { continue }
         pairs.append(Pair(a: a, b: b, area: (forth + back) / 2))

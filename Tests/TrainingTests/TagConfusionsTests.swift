@@ -86,6 +86,7 @@ import Training
     #expect(pairs.map { [$0.a, $0.b] }.first == [0, 1])
     #expect(pairs.count == 3 && pairs.allSatisfy { $0.b < 3 })
     #expect(confusions.hardest(1) == [pairs[0]])
+    #expect(confusions.hardest(9) { _, b in b == 2 } == pairs.filter { $0.b == 2 })
     #expect(pairs.map(\.area) == pairs.map(\.area).sorted())
   }
 

@@ -31,7 +31,7 @@ struct Axis {
   /// From the first to the last step; from 0 if that is not far.
   static func steps(_ steps: some Sequence<Double>) -> Axis? {
     guard let first = steps.min(), let last = steps.max() else { return nil }
-    let begin = first <= last / 10 ? 0 : first
+    let begin = first <= last / 2 ? 0 : first
     return Axis(begin, max(last, begin + 1, begin.nextUp))
   }
 

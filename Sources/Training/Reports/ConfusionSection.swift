@@ -29,9 +29,12 @@ struct ConfusionSection {
   }
 
   private func table(_ confusions: TagConfusions) -> Markup {
-    let pairs = confusions.hardest(Self.pairs)
+    let categories = (0..<confusions.tagCount).map { TagCategory(tag: run.tagName($0)) }
+    let pairs = confusions.hardest(Self.pairs) { categories[$0] == categories[$1] }
     guard !pairs.isEmpty else {
-      return "<p>No two tags have \(TagConfusions.fewestClips) clips each without the other.</p>"
+      return """
+        <p>No two tags of one category have \(TagConfusions.fewestClips) clips each without the other.</p>
+        """
     }
     let rows: [[Markup]] = pairs.map { pair in
       let (a, b) = (pair.a, pair.b)
@@ -44,7 +47,7 @@ struct ConfusionSection {
     }
     return PageFrame.table(
       ["tags i / j", "area", "A(i|j)", "A(j|i)", "clips, only i", "only j"], numbers: 1..<6,
-      caption: "The pairs that are hardest to tell apart", rows)
+      caption: "The tags of one category that are hardest to tell apart", rows)
   }
 
   private func name(_ tag: Int) -> String { TagCategory.shortName(run.tagName(tag)) }
@@ -53,7 +56,7 @@ struct ConfusionSection {
 
   /// From the most confused to the least; a step of shade each.
   private static let levels: [(below: Double, name: String)] = [
-    (0.6, "below 0.6"), (0.7, "0.6"), (0.8, "0.7"), (0.9, "0.8"), (0.95, "0.9"),
+    (0.6, "below 0.6"), (0.7, "0.6–0.7"), (0.8, "0.7–0.8"), (0.9, "0.8–0.9"), (0.95, "0.9–0.95"),
     (.infinity, "0.95 and more"),
   ]
 

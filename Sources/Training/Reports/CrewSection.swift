@@ -16,7 +16,7 @@ struct CrewSection {
         "\(Figure.whole(incident.step))",
         incident.isFault
           ? "<span class=\"fault\">\(incident.kind)</span>" : "\(incident.kind)",
-        "<span class=\"said\">\(incident.text.inOneLine)</span>",
+        "\(incident.text.inOneLine)",
         incident.lanes.map { "\($0)" } ?? "",
         incident.seconds.map { "\($0, digits: 2)" } ?? "",
       ]
@@ -27,6 +27,7 @@ struct CrewSection {
       ? nil
       : PageFrame.table(
         ["step", "what", "in words", "lanes again", "seconds"], numbers: 3..<5,
+        texts: [2],
         caption: left > 0
           ? "\(Figure.whole(shown.count)) of \(Figure.whole(incidents.count)); metrics.jsonl has all"
           : nil, rows)

@@ -37,11 +37,16 @@ enum PageFrame {
   ///
   /// - Parameters:
   ///   - numbers: the columns that stand to the right
+  ///   - texts: those that may take several lines
   ///   - rows: the first cell heads its row
   static func table(
-    _ head: [String], numbers: Range<Int>, caption: String? = nil, _ rows: [[Markup]]
+    _ head: [String], numbers: Range<Int>, texts: Set<Int> = [], caption: String? = nil,
+    _ rows: [[Markup]]
   ) -> Markup {
-    func type(_ column: Int) -> Markup { numbers.contains(column) ? " class=\"number\"" : "" }
+    func type(_ column: Int) -> Markup {
+      numbers.contains(column)
+        ? " class=\"number\"" : texts.contains(column) ? " class=\"text\"" : ""
+    }
     let heads: [Markup] = head.enumerated().map { "<th scope=\"col\"\(type($0))>\($1)</th>" }
     let lines: [Markup] = rows.map { row in
       let cells: [Markup] = row.enumerated().map { column, cell in
@@ -95,12 +100,13 @@ enum PageFrame {
     .cards dt { color: var(--quiet); font-size: 13px; }
     .cards dd { margin: 0; font-size: 20px; font-weight: 600; line-height: 1.3; }
     .cards small { display: block; font-size: 13px; font-weight: 400; color: var(--quiet); }
-    .plot { position: relative; height: 220px; margin: 8px 12px 26px 46px; font-size: 12px; color: var(--quiet); }
+    .plot { position: relative; height: 220px; margin: 8px 12px 42px 46px; font-size: 12px; color: var(--quiet); }
     .plot.labelled { margin-right: 150px; } .plot.marked { margin-top: 20px; }
     .plot > svg { position: absolute; inset: 0; width: 100%; height: 100%; overflow: visible; }
     .plot > span { position: absolute; white-space: nowrap; line-height: 1; }
     .plot .y { right: 100%; margin-right: 7px; transform: translateY(-50%); }
     .plot .x { top: 100%; margin-top: 8px; transform: translateX(-50%); }
+    .plot .name { top: 100%; margin-top: 25px; right: 0; }
     .plot .end { transform: translate(8px, -50%); color: var(--ink); }
     .plot .point { transform: translate(-50%, -50%); line-height: 0; }
     .plot .by { transform: translate(-50%, -50%); color: var(--ink); }
@@ -120,7 +126,8 @@ enum PageFrame {
     th { text-align: left; font-weight: 400; } thead th { color: var(--quiet); font-size: 13px; vertical-align: bottom; }
     th, td { padding: 4px 14px 4px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
     tr:last-child th, tr:last-child td { border-bottom: 0; } thead tr:last-child th { border-bottom: 1px solid var(--line); }
-    tbody th, td.text { overflow-wrap: anywhere; min-width: 7em; max-width: 34em; }
+    td { white-space: nowrap; } tbody th, td.text { overflow-wrap: anywhere; min-width: 8em; max-width: 34em; }
+    td.text { white-space: normal; min-width: 14em; }
     th.number, td.number { text-align: right; white-space: nowrap; min-width: 0; padding: 4px 0 4px 14px; }
     .number + td, .number + th { padding-left: 20px; }
     td.most { font-weight: 700; } code { font-size: 13px; overflow-wrap: anywhere; }
@@ -147,7 +154,7 @@ enum PageFrame {
       main { padding: 16px 12px 32px; } section, figure { padding: 12px; } .wide { display: none; }
       .cards { gap: 8px; } .cards div { padding: 8px 12px; flex-basis: 130px; } .cards dd { font-size: 18px; }
       .plot.labelled { margin-right: 34px; } .strip { grid-template-columns: minmax(0, 7em) 1fr; }
-      th, td { padding-right: 10px; } tbody th, td.text { min-width: 5em; }
+      th, td { padding-right: 10px; } tbody th { min-width: 6em; }
     }
     @media print {
       @page { size: A4; margin: 14mm; }

@@ -115,17 +115,14 @@ struct Plot {
     }
   }
 
-  /// Every second one is left out on narrow screens, and what would run into the axis' name.
+  /// Every second one is left out on narrow screens.
   private var xTicks: [Markup] {
-    let ticks = x.ticks(6, compact: true).filter { x.place($0.value) < 0.9 }
-    let numbers: [Markup] = ticks.enumerated().map { index, tick in
-      let narrow = index.isMultiple(of: 2) && x.place(tick.value) < 0.75
-      return
-        "<span class=\"x\(narrow ? "" : " wide")\" style=\"left:\(Self.percent(x.place(tick.value)))\">\(tick.text)</span>"
+    let numbers: [Markup] = x.ticks(6, compact: true).enumerated().map { index, tick in
+      let type: Markup = index.isMultiple(of: 2) ? "x" : "x wide"
+      let left = Self.percent(x.place(tick.value))
+      return "<span class=\"\(type)\" style=\"left:\(left)\">\(tick.text)</span>"
     }
-    return numbers + [
-      "<span class=\"x\" style=\"left:auto;right:0;transform:none\">\(xName)</span>"
-    ]
+    return numbers + ["<span class=\"name\">\(xName)</span>"]
   }
 
   private var markNames: [Markup] {

@@ -27,7 +27,7 @@ struct SettingsSection {
       changed.isEmpty
       ? "<p>All are the defaults of \(network.rawValue).</p>"
       : PageFrame.table(
-        ["setting", "value", "default", "what it is"], numbers: 0..<0,
+        ["setting", "value", "default", "what it is"], numbers: 0..<0, texts: [1, 3],
         caption: "Those that differ from the defaults of \(network.rawValue)", rows)
     return PageFrame.section(
       "Settings", "\(table)\n<h3>At their defaults</h3>\n<ul class=\"settings\">\(rest)</ul>")
