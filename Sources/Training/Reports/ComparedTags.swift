@@ -19,14 +19,7 @@ struct ComparedTags {
     let hasPicture = judged.count * means.count <= Self.mostSigns
     let pictures: [Markup] =
       hasPicture ? blocks.map { strip($0.0, $0.1, judged, first.entry.run) } : []
-    let rows: [[Markup]] = blocks.flatMap { category, tags in
-      tags.map { tag in
-        let areas = judged.map { $0.areas[tag] }
-        let best = areas.compactMap(\.self).max()
-        return ["\(name(first.entry.run, tag))", "\(category.rawValue)"]
-          + areas.map { $0 == best ? "<b>\($0, digits: 3)</b>" : "\($0, digits: 3)" }
-      }
-    }
+    let order = blocks.flatMap { category, tags in tags.map { (category: category, tag: $0) } }
     let key: [Markup] = judged.map {
       "<span>\($0.entry.sign.glyph) \($0.entry.number) \($0.entry.label)</span>"
     }
@@ -37,10 +30,32 @@ struct ComparedTags {
       """
       <div class="legend">\(key)</div>
       \(pictures)
-      \(PageFrame.table(
-        ["tag", "category"] + judged.map { String($0.entry.number) },
-        numbers: 2..<judged.count + 2, caption: "The best in bold", rows))
+      \(tables(judged, order, first.entry.run))
       """)
+  }
+
+  /// As many runs beside each other as a sheet of paper has room for.
+  static let columns = 10
+
+  private func tables(
+    _ judged: [(entry: ComparedRuns.Entry, areas: [Double?])],
+    _ order: [(category: TagCategory, tag: Int)], _ run: RunReading
+  ) -> [Markup] {
+    let best = order.map { line in judged.compactMap { $0.areas[line.tag] }.max() }
+    return stride(from: 0, to: judged.count, by: Self.columns).map { start in
+      let shown = judged[start..<min(start + Self.columns, judged.count)]
+      let rows: [[Markup]] = zip(order, best).map { line, best in
+        ["\(name(run, line.tag))", "\(line.category.rawValue)"]
+          + shown.map { one in
+            let area = one.areas[line.tag]
+            return area == best ? "<b>\(area, digits: 3)</b>" : "\(area, digits: 3)"
+          }
+      }
+      return PageFrame.table(
+        ["tag", "category"] + shown.map { String($0.entry.number) },
+        numbers: 2..<shown.count + 2, caption: "By number of the run; the best of all in bold", rows
+      )
+    }
   }
 
   private func strip(

@@ -92,20 +92,24 @@ package struct ComparisonPage {
     let known = runs.entries.compactMap { entry in
       entry.run.configuration.map { (entry: entry, configuration: $0) }
     }
-    let rows: [[Markup]] = Setting.all.compactMap { setting in
+    let rows = Setting.all.compactMap { setting -> (key: String, values: [String])? in
       let values = known.map {
         setting.networks.contains($0.configuration.model.network)
           ? setting.text($0.configuration) : "–"
       }
-      guard Set(values).count > 1 else { return nil }
-      return ["<code>\(setting.key)</code>"] + values.map { "<code>\($0.inOneLine)</code>" }
+      return Set(values).count > 1 ? (setting.key, values) : nil
     }
     guard !rows.isEmpty else {
       return PageFrame.section("Settings", "<p>All settings are the same.</p>")
     }
-    return PageFrame.section(
-      "Settings that differ",
-      PageFrame.table(
-        ["setting"] + known.map { String($0.entry.number) }, numbers: 0..<0, rows))
+    let tables = stride(from: 0, to: known.count, by: ComparedTags.columns).map { start in
+      let shown = start..<min(start + ComparedTags.columns, known.count)
+      let lines: [[Markup]] = rows.map { row in
+        ["<code>\(row.key)</code>"] + row.values[shown].map { "<code>\($0.inOneLine)</code>" }
+      }
+      return PageFrame.table(
+        ["setting"] + known[shown].map { String($0.entry.number) }, numbers: 0..<0, lines)
+    }
+    return PageFrame.section("Settings that differ", "\(tables)")
   }
 }

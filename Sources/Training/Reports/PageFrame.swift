@@ -130,7 +130,7 @@ enum PageFrame {
     td.text { white-space: normal; min-width: 14em; }
     th.number, td.number { text-align: right; white-space: nowrap; min-width: 0; padding: 4px 0 4px 14px; }
     .number + td, .number + th { padding-left: 20px; }
-    td.most { font-weight: 700; } code { font-size: 13px; overflow-wrap: anywhere; }
+    thead th.number { white-space: normal; } tbody th code { white-space: nowrap; } code { font-size: 13px; overflow-wrap: anywhere; }
     .bars { columns: 2 380px; column-gap: 36px; } .bars div { break-inside: avoid; }
     .bars table { table-layout: fixed; } .bars th, .bars td { padding: 2px 8px 2px 0; border: 0; font-size: 14px; }
     .bars tbody th { min-width: 0; width: 34%; } .bars thead th:first-child { width: 34%; }
@@ -164,7 +164,10 @@ enum PageFrame {
       figure, .strip span, tr, .cards { break-inside: avoid; } h2, h3, .note, figcaption { break-after: avoid; }
       .figures { grid-template-columns: 1fr 1fr; } .plot { height: 170px; } .scroll { overflow: visible; }
       .heat { width: 100%; } details::details-content { content-visibility: visible; display: block; }
-      summary { display: none; } table { font-size: 9.5pt; }
+      summary { display: none; } table { font-size: 9pt; } th, td { padding: 2pt 6pt 2pt 0; }
+      th.number, td.number { padding: 2pt 0 2pt 6pt; } tbody th { min-width: 4em; } td.text { min-width: 8em; }
+      .bars { columns: 2; column-gap: 20px; } .bars th, .bars td { font-size: 9pt; padding: 1pt 4pt 1pt 0; }
+      .bars .bar { grid-template-columns: 1fr 2.6em; } .settings { columns: 2; font-size: 8.5pt; }
     }
     """
 }
