@@ -53,7 +53,8 @@ package final class Coordinator {
 
   private func train() throws {
     try crew.send(weights: state.weights.values, step: state.position.step)
-    report.begin(state.position, best: state.stopping.best, history: state.history)
+    try report.begin(
+      state.position, best: state.stopping.best, history: state.history, term: termFacts)
     while true {
       if isDue(configuration.training.validateEvery) && !isValidated { try validate() }
       if isDue(configuration.training.checkpointEvery) { try save() }
@@ -61,6 +62,19 @@ package final class Coordinator {
       try step()
     }
     try save()
+  }
+
+  /// What the log says of this life of the coordinator.
+  private var termFacts: KeyValuePairs<String, LogRecord.Value> {
+    [
+      "build": .text(Build.version), "processor": .text(Processor.description),
+      "weightsAndBiases": .integer(state.network.weightsAndBiases), "tags": .texts(store.tags),
+      "trainingClips": .integer(schedule.clips.count),
+      "validationClips": .integer(store.clipCount(in: .validation)),
+      "testClips": .integer(store.clipCount(in: .test)),
+      "stepsPerEpoch": .integer(schedule.stepsPerEpoch),
+      "storeFingerprint": .text(store.fingerprint),
+    ]
   }
 
   private func step() throws {
@@ -130,13 +144,17 @@ package final class Coordinator {
       test = try report.during(.testing) {
         let logits = try crew.logits(
           .test, clips: store.clipCount(in: .test), tags: store.tags.count)
-        return try SplitLabels(store, .test).scores(logits, configuration.trainingLoss)
+        return try SplitLabels(store, .test).scores(
+          logits, configuration.trainingLoss, withConfusions: true)
       }
     }
     let outcome = RunOutcome(
       folder: folder.path, best: state.stopping.best, test: test?.ranking, position: state.position)
+    if let confusions = test?.confusions {
+      try folder.write(confusions, step: best.position.step, tags: store.tags)
+    }
     try report.end(outcome)
-    try folder.writeReport(tags: store.tags)
+    try folder.writeReport()
     return outcome
   }
 

@@ -12,10 +12,17 @@ package struct Evaluation {
   package let clips: Int
   package let scores: Scores
 
-  /// - Parameter model: a model file, a checkpoint, or a run's folder
+  /// Of which checkpoint the model is; nil for a model file.
+  private let step: Int?
+
+  /// - Parameters:
+  ///   - model: a model file, a checkpoint, or a run's folder
+  ///   - withConfusions: whether to set each two tags against each other, too
   /// - Throws: `TrainingError` if the split is empty, or if store and model do not fit together:
   ///   other tags, clips of another size; `DatasetError` for other feature settings
-  package init(model path: String, store: URL, split: Split, threads: Int) throws {
+  package init(
+    model path: String, store: URL, split: Split, threads: Int, withConfusions: Bool = false
+  ) throws {
     let model = try TaggingModel(path: path)
     let store = try Store(store)
     try model.require(store, path: path)
@@ -35,7 +42,14 @@ package struct Evaluation {
     self.split = split
     tags = store.tags
     clips = store.clipCount(in: split)
-    scores = try SplitLabels(store, split).scores(logits, loss)
+    scores = try SplitLabels(store, split).scores(logits, loss, withConfusions: withConfusions)
+    guard scores.confusions != nil || !withConfusions else {
+      throw TrainingError(
+        .badInput,
+        "\(path) has \(tags.count) tags, and confusions are of at most \(TagConfusions.maximumTags)"
+      )
+    }
+    step = model.step
   }
 
   /// One JSON object.
@@ -51,6 +65,7 @@ package struct Evaluation {
       let loss: Double
       let rocAUC, prAUC: Double?
       let tags: [Tag]
+      let confusions: TagConfusionsFile?
     }
     let ranking = scores.ranking
     let report = Report(
@@ -58,6 +73,9 @@ package struct Evaluation {
       rocAUC: ranking.rocAUC, prAUC: ranking.prAUC,
       tags: zip(tags, ranking.tags).map {
         Tag(tag: $0, positives: $1.positives, rocAUC: $1.rocAUC, prAUC: $1.prAUC)
+      },
+      confusions: scores.confusions.map {
+        TagConfusionsFile($0, split: split.rawValue, step: step, tags: tags)
       })
     return try report.json()
   }
@@ -74,9 +92,25 @@ package struct Evaluation {
         ]
       }
     let table = TextTable(["tag", "clips", "ROC-AUC", "PR-AUC"], rows)
-    return table.text
+    return table.text + hardestPairs
       + "\(clips) \(split.rawValue) clips: loss \(RunReport.figure(scores.loss)), macro ROC-AUC "
       + "\(RunReport.figure(ranking.rocAUC)), macro PR-AUC \(RunReport.figure(ranking.prAUC))"
+  }
+}
+
+extension Evaluation {
+  /// The tags that are hardest to tell apart, if that was asked for; empty if not.
+  private var hardestPairs: String {
+    guard let confusions = scores.confusions else { return "" }
+    let rows = confusions.hardest(20).map { pair in
+      [
+        "\(tags[pair.a]) / \(tags[pair.b])", RunReport.figure(pair.area),
+        String(confusions[only: pair.a, not: pair.b]),
+        String(confusions[only: pair.b, not: pair.a]),
+      ]
+    }
+    return "\n" + TextTable(["hardest to tell apart", "ROC-AUC", "only one", "other"], rows).text
+      + "\n"
   }
 }
 

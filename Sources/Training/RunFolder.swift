@@ -5,6 +5,7 @@
 ///   config.yaml                        the resolved configuration
 ///   metrics.jsonl                      one object per step and per validation (see `RunLog`)
 ///   checkpoints/step-0001234.safetensors
+///   confusions.json                    at the end: which tags the best model takes for each other
 ///   best.safetensors, last.safetensors links to checkpoints, or copies
 ///   .lock                              held by the one coordinator that writes here
 /// ```
@@ -159,7 +160,7 @@ package final class RunFolder {
     // Close-on-exec, so that a worker started here does not hold the lock after us.
     let lock = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
     guard lock >= 0 else { throw FileError("open", path: file, errno: errno) }
-    guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
+    guard lockAtOnce(lock) else {
       let reason = errno
       defer { close(lock) }
       guard reason == EWOULDBLOCK else { throw FileError("lock", path: file, errno: reason) }
@@ -173,6 +174,14 @@ package final class RunFolder {
     ftruncate(lock, 0)
     pwrite(lock, owner, owner.utf8.count, 0)
     return lock
+  }
+
+  /// Who only looks whether a run is being written holds its lock for a moment.
+  private static func lockAtOnce(_ lock: Int32) -> Bool {
+    if flock(lock, LOCK_EX | LOCK_NB) == 0 { return true }
+    guard errno == EWOULDBLOCK else { return false }
+    usleep(20_000)
+    return flock(lock, LOCK_EX | LOCK_NB) == 0
   }
 
   // MARK: - Folders

@@ -1,4 +1,5 @@
-/// A run's `metrics.jsonl`: one JSON object a line, one line for each step and each validation.
+/// A run's `metrics.jsonl`: one JSON object a line, one line for each step, each validation
+/// and each term.
 ///
 /// A line is written by a single call, so a reader following the file sees whole lines, and a crash
 /// tears at most the last one. On resuming from a checkpoint the lines after its step are cut off,
@@ -14,6 +15,7 @@ package struct LogRecord: Equatable, Sendable {
     case text(String)
     case flag(Bool)
     case numbers([Double])
+    case texts([String])
     case none
   }
 
@@ -46,6 +48,7 @@ extension LogRecord.Value {
     case .flag(let value): String(value)
     case .numbers(let values):
       "[" + values.map { Self.number($0).json }.joined(separator: ",") + "]"
+    case .texts(let values): "[" + values.map(\.quotedAsJSON).joined(separator: ",") + "]"
     case .none: "null"
     }
   }

@@ -35,11 +35,15 @@ package final class RunReport {
   }
 
   package func begin(
-    _ position: RunState.Position, best: EarlyStopping.Best?, history: [RunState.Validation]
-  ) {
+    _ position: RunState.Position, best: EarlyStopping.Best?, history: [RunState.Validation],
+    term: KeyValuePairs<String, LogRecord.Value> = [:]
+  ) throws {
     progress.validated(bestAUC: best?.score)
     progress.update(step: position.step, loss: nil)
     status.update { $0.begin(position, best: best, history: history) }
+    var record = LogRecord("term", step: position.step, ["time": Self.now])
+    for (name, value) in term { record.append(name, value) }
+    try log.append(record)
     lastStep = clock.now
   }
 
@@ -122,8 +126,11 @@ package final class RunReport {
           "testPRAUC": Self.value(outcome.test?.prAUC),
           "testTagROCAUC": .numbers(outcome.test?.tags.map { $0.rocAUC ?? .nan } ?? []),
           "testTagPRAUC": .numbers(outcome.test?.tags.map { $0.prAUC ?? .nan } ?? []),
+          "time": Self.now,
         ]))
   }
+
+  private static var now: LogRecord.Value { .text(Date().formatted(.iso8601)) }
 
   private static func value(_ number: Double?) -> LogRecord.Value {
     number.map { .number($0) } ?? .none

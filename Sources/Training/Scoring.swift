@@ -25,9 +25,13 @@ package struct SplitLabels {
     }
   }
 
-  /// - Parameter logits: `[clips, tags]`
+  /// - Parameters:
+  ///   - logits: `[clips, tags]`
+  ///   - withConfusions: whether to set each two tags against each other, too
   /// - Throws: `TrainingError` if they cannot be ranked, as NaN cannot
-  package func scores(_ logits: [Float], _ loss: Models.Loss) throws -> Scores {
+  package func scores(
+    _ logits: [Float], _ loss: Models.Loss, withConfusions: Bool = false
+  ) throws -> Scores {
     let shape: Shape = [labels.count / tags, tags]
     let x = Tensor(logits, shape: shape)
     let share = loss.share(
@@ -38,7 +42,9 @@ package struct SplitLabels {
     if loss.kind == .softmax { loss.probabilities(x) }
     do {
       let ranking = try RankingMetrics(scores: x.values, labels: labels, tagCount: tags)
-      return Scores(loss: Double(share), ranking: ranking)
+      let confusions =
+        withConfusions ? TagConfusions(scores: x.values, labels: labels, tagCount: tags) : nil
+      return Scores(loss: Double(share), ranking: ranking, confusions: confusions)
     } catch {
       throw TrainingError(.fault, "the model's scores cannot be ranked: \(error)")
     }
@@ -49,6 +55,12 @@ package struct SplitLabels {
 package struct Scores {
   package let loss: Double
   package let ranking: RankingMetrics
+  /// If they were asked for, and the tags are not too many.
+  package let confusions: TagConfusions?
+
+  package init(loss: Double, ranking: RankingMetrics, confusions: TagConfusions? = nil) {
+    (self.loss, self.ranking, self.confusions) = (loss, ranking, confusions)
+  }
 }
 
 extension RunState {

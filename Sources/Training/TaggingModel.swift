@@ -16,6 +16,8 @@ package struct TaggingModel: Sendable {
   package let configuration: Configuration
   /// How the features were made, as `FeatureSettings.entries` lists it; empty if nobody knows.
   package let features: [FeatureSetting]
+  /// Of the checkpoint that it was read from; nil for a model file.
+  package private(set) var step: Int?
 
   static let format = "tutti model 1"
 
@@ -59,6 +61,7 @@ package struct TaggingModel: Sendable {
     self.init(
       network: network, weights: weights, tags: description.tags,
       configuration: description.configuration, features: description.features)
+    step = file.step
   }
 
   private static func file(at path: String) throws -> String {

@@ -16,6 +16,8 @@ struct Evaluate: ParsableCommand {
   var split = "test"
   @Option(help: "Threads (default: one a core).")
   var threads: Int?
+  @Flag(help: "Also say which tags are taken for each other (see tutti report).")
+  var confusions = false
   @Flag(help: "One JSON object instead of a table.")
   var json = false
 
@@ -32,7 +34,8 @@ struct Evaluate: ParsableCommand {
     Program.run {
       let evaluation = try Evaluation(
         model: model, store: URL(fileURLWithPath: data), split: Split(rawValue: split) ?? .test,
-        threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
+        threads: threads ?? ProcessInfo.processInfo.activeProcessorCount,
+        withConfusions: confusions)
       print(json ? try evaluation.json() : evaluation.table)
     }
   }

@@ -10,7 +10,7 @@ import Training
     version: Build.description,
     subcommands: [
       Synthesize.self, Prepare.self, Inspect.self, Evaluate.self, Tag.self, Export.self,
-      Import.self, MakePlan.self, Keygen.self,
+      Import.self, MakePlan.self, Keygen.self, Report.self,
     ])
 }
 

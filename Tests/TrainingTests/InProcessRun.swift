@@ -123,7 +123,7 @@ extension InProcessRun {
       try String(contentsOfFile: folder + "/metrics.jsonl", encoding: .utf8)
         .split(separator: "\n").map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
         // Who came and went is not the run's.
-        .filter { $0.kind != "crew" }
+        .filter { !["crew", "term"].contains($0.kind) }
     }
   }
 }
