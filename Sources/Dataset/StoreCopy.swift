@@ -117,9 +117,16 @@ package final class StoreCopy: Sendable {
     return isHere ? bytes : nil
   }
 
+  /// Whether a clip was here when it was last looked for.
+  package func wasSeen(_ clip: Int) -> Bool { state.withLock { $0.isHere[clip] } }
+
+  package func countSeen(among clips: [Int]) -> Int {
+    state.withLock { state in clips.count { state.isHere[$0] } }
+  }
+
   /// Whether a clip is here, as far as was seen; looks if it was not.
   package func holds(_ clip: Int) -> Bool {
-    state.withLock { $0.isHere[clip] } || read(clip) != nil
+    wasSeen(clip) || read(clip) != nil
   }
 
   /// Whether these are the clip's features.
