@@ -49,7 +49,7 @@ package final class DataDesk: Sendable {
 
   // MARK: For the crew
 
-  func admit(_ peer: PeerID) { state.withLock { _ = $0.members.insert(peer) } }
+  package func admit(_ peer: PeerID) { state.withLock { _ = $0.members.insert(peer) } }
 
   func forget(_ peer: PeerID) {
     state.withLock {
