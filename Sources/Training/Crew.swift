@@ -173,6 +173,14 @@ package final class Crew {
           "\(audits) \(audits == 1 ? "lane was" : "lanes were") computed by two workers each, "
             + "to the same bits", ["lanes": .integer(audits)]))
     }
+    if let desk, desk.givenBytes > 0 || desk.refused > 0 {
+      report(
+        CrewEvent(
+          .delivery,
+          String(format: "%.1f MB of the store were given to workers", Double(desk.givenBytes) / 1e6)
+            + (desk.refused > 0 ? "; fetches refused: \(desk.refused)" : ""),
+          ["bytes": .integer(desk.givenBytes), "refused": .integer(desk.refused)]))
+    }
     let refused = endpoint.defects
     if refused.total > 0 { report(CrewEvent(.rejected, "messages refused: \(refused)")) }
     let turnedAway = endpoint.turnedAway

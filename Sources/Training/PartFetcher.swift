@@ -12,6 +12,12 @@ struct PartFetcher {
     var asked = 0
     var received = 0
     let isAhead: Bool
+
+    /// Bytes of the next piece to ask for: as few pieces as can be, and all alike.
+    var nextPiece: Int {
+      let pieces = (bytes.count + Fetch.mostBytes - 1) / Fetch.mostBytes
+      return min((bytes.count + pieces - 1) / max(pieces, 1), bytes.count - asked)
+    }
   }
 
   /// Bytes that are asked for and have not come.
@@ -30,7 +36,9 @@ struct PartFetcher {
   init(_ endpoint: WorkerEndpoint) { self.endpoint = endpoint }
 
   /// Whether another part may be begun.
-  var hasRoom: Bool { begun.isEmpty && outstanding < Self.window }
+  var hasRoom: Bool { begun.isEmpty && mayAsk }
+
+  private var mayAsk: Bool { outstanding < Self.window && tickets.count < Fetch.mostAtOnce }
 
   /// Whether nothing is on its way.
   var isIdle: Bool { parts.isEmpty }
@@ -85,9 +93,8 @@ struct PartFetcher {
   }
 
   private mutating func ask() {
-    while let number = begun.first, var part = parts[number], outstanding < Self.window {
-      let left = part.isSized ? part.bytes.count - part.asked : Fetch.mostBytes
-      let count = min(Fetch.mostBytes, left)
+    while mayAsk, let number = begun.first, var part = parts[number] {
+      let count = part.isSized ? part.nextPiece : Fetch.mostBytes
       lastTicket += 1
       tickets[lastTicket] = (number, part.asked, count)
       endpoint.fetch(
