@@ -177,7 +177,8 @@ package final class Crew {
       report(
         CrewEvent(
           .delivery,
-          String(format: "%.1f MB of the store were given to workers", Double(desk.givenBytes) / 1e6)
+          String(
+            format: "%.1f MB of the store were given to workers", Double(desk.givenBytes) / 1e6)
             + (desk.refused > 0 ? "; fetches refused: \(desk.refused)" : ""),
           ["bytes": .integer(desk.givenBytes), "refused": .integer(desk.refused)]))
     }

@@ -102,7 +102,8 @@ package final class DataDesk: Sendable {
         let piece = answer(to: fetch, from: peer)
         try endpoint.answer(piece, to: peer)
         if let rate {
-          due = max(due, .now - .milliseconds(100))
+          due =
+            max(due, .now - .milliseconds(100))
             + .seconds(Double(piece.bytes.count) / Double(rate))
         }
       }

@@ -198,7 +198,9 @@ package final class Delivery: ClipSupply, @unchecked Sendable {
     var isKept = false
     do {
       isKept = try copy.keep(bytes, ofClip: clip)
-      if !isKept, copy.obstacle == nil { report.sayOnce("the cache is full: not all clips are kept") }
+      if !isKept, copy.obstacle == nil {
+        report.sayOnce("the cache is full: not all clips are kept")
+      }
     } catch {
       report.sayOnce("clips are not kept for a while: \(error)")
     }

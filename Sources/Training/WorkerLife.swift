@@ -43,7 +43,8 @@ package struct WorkerLife {
     } catch {
       throw TrainingError(
         .unavailable,
-        "cannot make the folder \(folder): \(error.localizedDescription); name another one with --cache")
+        "cannot make the folder \(folder): \(error.localizedDescription); name another one with --cache"
+      )
     }
     return StoreCache(url, limit: limit)
   }
@@ -252,7 +253,8 @@ package struct WorkerLife {
   /// Computes lanes; the reduction sends their sums as they become complete.
   private func compute(
     _ order: Compute, _ computer: LaneComputer, _ delivery: Delivery?,
-    _ reduction: inout any WorkerReduction, _ orders: WorkerOrders, _ endpoint: WorkerEndpoint, _ hash: UInt64
+    _ reduction: inout any WorkerReduction, _ orders: WorkerOrders, _ endpoint: WorkerEndpoint,
+    _ hash: UInt64
   ) throws {
     guard order.stepInEpoch >= 0, order.stepInEpoch < computer.schedule.stepsPerEpoch,
       (0..<Int.max).contains(order.epoch), (0..<Int.max).contains(order.step),

@@ -77,7 +77,8 @@ import Training
     }
     let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
     var life = WorkerLife(
-      store: data, cache: try WorkerLife.cache(cache, limit: cacheLimit), threads: threads, sharesCores: leashed,
+      store: data, cache: try WorkerLife.cache(cache, limit: cacheLimit), threads: threads,
+      sharesCores: leashed,
       memory: memory ?? .machine, announce: Program.say)
     if sharesMemory { life.shared = try LocalWorkers.inheritedMemory() }
     Program.allowManyConnections()

@@ -96,14 +96,16 @@ import Testing
   func stranger(wire: Wire) throws {
     let stage = try Stage(wire, settings: settings)
     let link = try stage.transport.connect(to: stage.coordinator.address)
-    let fetch = frame(.fetch(Fetch(ticket: 1, part: 0, offset: 0, count: 1)), run: stage.run, term: 1)
+    let fetch = frame(
+      .fetch(Fetch(ticket: 1, part: 0, offset: 0, count: 1)), run: stage.run, term: 1)
     _ = link.send(fetch)
     try stage.coordinator.expectRejection(.notJoined)
     #expect(try stage.coordinator.nextFetch(timeout: .milliseconds(10)) == nil)
     link.close(linger: .zero)
   }
 
-  @Test("who waits for a piece is woken by a nudge, by a loss, and by the end", arguments: [0, 1, 2])
+  @Test(
+    "who waits for a piece is woken by a nudge, by a loss, and by the end", arguments: [0, 1, 2])
   func waiting(how: Int) throws {
     let stage = try Stage(.inProcess, settings: settings)
     let (worker, peer) = try stage.join(settings)

@@ -37,7 +37,8 @@ import Testing
     #expect(try keep(10, in: copy))
   }
 
-  @Test("copies of other stores go first, that used longest ago before others, and none that is in use")
+  @Test(
+    "copies of other stores go first, that used longest ago before others, and none that is in use")
   func otherCopies() throws {
     let others = try (0..<3).map { number in
       var data = SmallDataset()
@@ -45,9 +46,9 @@ import Testing
       data.settings = [FeatureSetting("hopLength", "\(number)")]
       return try data.write(folder.file("other-\(number)"))
     }
-    func folder(_ store: Store) -> URL { cache.appendingPathComponent(store.fingerprint) }
+    func copyFolder(_ store: Store) -> URL { cache.appendingPathComponent(store.fingerprint) }
     func isThere(_ store: Store) -> Bool {
-      FileManager.default.fileExists(atPath: folder(store).path)
+      FileManager.default.fileExists(atPath: copyFolder(store).path)
     }
     var inUse: StoreCopy?
     for (number, other) in others.enumerated() {
@@ -58,7 +59,7 @@ import Testing
     for (number, other) in others.enumerated() {
       try FileManager.default.setAttributes(
         [.modificationDate: Date(timeIntervalSince1970: 1_000_000 - Double(number))],
-        ofItemAtPath: folder(other).appendingPathComponent("in-use").path)
+        ofItemAtPath: copyFolder(other).appendingPathComponent("in-use").path)
     }
     // Room for what is there, and for three clips more.
     let copy = try begin(limit: diskBytes(cache) + overhead() + 3 * Self.clipBytes)

@@ -12,7 +12,8 @@ import Testing
     store = try SmallDataset().write(folder.file("store"))
   }
 
-  @Test("a copy begins with holes, keeps what it gets, goes on in another life, and ends as a store")
+  @Test(
+    "a copy begins with holes, keeps what it gets, goes on in another life, and ends as a store")
   func copy() throws {
     let copy = try begin()
     #expect((0..<12).allSatisfy { copy.read($0) == nil && !copy.holds($0) })
@@ -33,7 +34,9 @@ import Testing
     case bit, torn, cut, grown, fileGone, folderGone
   }
 
-  @Test("whatever happens to a copy, damaged clips are missing, and come back", arguments: Damage.allCases)
+  @Test(
+    "whatever happens to a copy, damaged clips are missing, and come back",
+    arguments: Damage.allCases)
   func heals(damage: Damage) throws {
     let copy = try begin()
     try deliver(Array(0..<12), to: copy)
