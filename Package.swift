@@ -63,7 +63,7 @@ let package = Package(
     .target(name: "Layers", dependencies: ["Kernels"]),
     .target(name: "Models", dependencies: ["Layers", "Kernels"]),
     .target(name: "Audio", dependencies: ["CSndfile", "CFFTW", "CSoxr"]),
-    .target(name: "Dataset", dependencies: ["CXXHash", "CSodium"]),
+    .target(name: "Dataset", dependencies: ["CXXHash", "CSodium", "CMemory"]),
     .target(name: "Cluster", dependencies: ["CZeroMQ", "CXXHash", "CSodium", "CMemory"]),
     .target(name: "Synthesis", dependencies: ["Audio"]),
     .target(

@@ -15,7 +15,8 @@
 #     --programs FOLDER    where the hosts have the programs, seen from the home folder there
 #                          (default: what install has brought, their PATH, or tutti/.build/release)
 #     --ssh-config FILE    instead of ~/.ssh/config, which knows ports, users and identities
-#     FLAG...              flags for every worker, such as --data /srv/store
+#     FLAG...              flags for every worker, such as --cache-limit 20GB; or --data /srv/store, for hosts
+#                          that have the store and need not get it from the coordinator
 #
 # A worker's private key is made on its host and stays there; its public half comes back into FOLDER/allowed,
 # the coordinator's goes out. On a host all is in ~/.tutti/NAME: keys, programs, worker.pid, worker.log.
@@ -27,7 +28,7 @@
 set -euo pipefail
 
 say() { printf 'hosts: %s\n' "$*" >&2; }
-usage() { sed -n '4,18s/^# \{0,1\}//p' "$0" >&2; exit 64; }
+usage() { sed -n '4,19s/^# \{0,1\}//p' "$0" >&2; exit 64; }
 
 hosts=hosts keys=keys connect='' programs='' flags=()
 ssh=(ssh -T -o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=5 -o LogLevel=ERROR)

@@ -113,14 +113,44 @@ package final class Conversation {
   var isIdle: Bool { waiting.isEmpty }
 
   func enqueue(_ parcel: Parcel) {
+    if parcel.subject.kind == .piece { return pieces.append(parcel) }
     waiting.append(parcel)
     waitingBytes += parcel.weight
+  }
+
+  // Pieces go when nothing else waits: training goes first, and what it does not need of a link is theirs.
+  private var pieces: [Parcel] = []
+  /// Fetches whose answers have not left.
+  var owed = 0
+  /// What pieces have left or never will weighed, since this was last asked.
+  private var releasedPieces = 0
+
+  func takeReleasedPieces(all: Bool = false) -> Int {
+    if all {
+      releasedPieces += pieces.reduce(0) { $0 + $1.weight }
+      pieces = []
+    }
+    defer { releasedPieces = 0 }
+    return releasedPieces
+  }
+
+  private func pumpPiece(into link: any Link) -> Progress {
+    guard let piece = pieces.first else { return .idle }
+    switch send(piece, chunk: 0..<piece.byteCount, into: link) {
+    case .wouldBlock: return .blocked
+    case .unreachable: return .unreachable
+    case .sent:
+      pieces.removeFirst()
+      owed -= 1
+      releasedPieces += piece.weight
+      return pieces.isEmpty ? .idle : .more
+    }
   }
 
   /// Sends at most `frames` frames, so that one peer's vector does not keep others waiting.
   func pump(into link: any Link, frames: Int = 4) -> Progress {
     for _ in 0..<frames {
-      guard let parcel = waiting.first else { return .idle }
+      guard let parcel = waiting.first else { return pumpPiece(into: link) }
       let isVector = [.floats, .narrow].contains(parcel.payloadKind)
       let most = isVector ? chunkBytes : FrameHeader.maximumPayload
       let count = min(most, parcel.byteCount - firstOffset)
@@ -135,13 +165,17 @@ package final class Conversation {
         firstOffset = 0
       }
     }
-    return waiting.isEmpty ? .idle : .more
+    return waiting.isEmpty && pieces.isEmpty ? .idle : .more
   }
 
   /// Sends a small message past all that waits, if the transport takes it now.
   func sendAhead(_ message: Message, into link: any Link) -> Delivery {
-    let parcel = Parcel(message)
-    return send(parcel, chunk: 0..<parcel.byteCount, into: link)
+    sendAhead(Parcel(message), into: link)
+  }
+
+  /// - Precondition: it fits one frame
+  func sendAhead(_ parcel: Parcel, into link: any Link) -> Delivery {
+    send(parcel, chunk: 0..<parcel.byteCount, into: link)
   }
 
   private func send(

@@ -18,6 +18,7 @@ package final class CoordinatorEndpoint: Sendable {
   private let settings: EndpointSettings
   private let inbox: Mailbox<CoordinatorEvent>
   private let orders: Mailbox<CoordinatorLoop.Order>
+  private let fetches: Mailbox<(PeerID, Fetch)>
   private let shared = Guarded(CoordinatorLoop.Shared())
   private let waker: Waker
   private let thread: IOThread
@@ -33,6 +34,7 @@ package final class CoordinatorEndpoint: Sendable {
     settings.validate()
     let inbox = Mailbox<CoordinatorEvent>(capacity: settings.backlogBytes)
     let orders = Mailbox<CoordinatorLoop.Order>(capacity: settings.backlogBytes)
+    let fetches = Mailbox<(PeerID, Fetch)>(capacity: .max)
     let shared = shared
     (thread, self.address, waker) = try IOThread.starting {
       () throws(ClusterError) in
@@ -40,12 +42,13 @@ package final class CoordinatorEndpoint: Sendable {
     } run: { link in
       let loop = CoordinatorLoop(
         link: link, session: Session(run: run, term: term), settings: settings, inbox: inbox,
-        orders: orders, shared: shared, memory: memory)
+        orders: orders, fetches: fetches, shared: shared, memory: memory)
       loop.run()
     }
     self.settings = settings
     self.inbox = inbox
     self.orders = orders
+    self.fetches = fetches
   }
 
   deinit { close() }
@@ -82,6 +85,38 @@ package final class CoordinatorEndpoint: Sendable {
     waker.wake()
   }
 
+  /// Waits for the next fetch, on a thread of the caller's choosing; as many wait as `Fetch.mostAtOnce` allows.
+  ///
+  /// - Returns: nil if none came within `timeout`
+  /// - Throws: `ClusterError.closed` after `close()`
+  package func nextFetch(timeout: Duration? = nil) throws(ClusterError) -> (PeerID, Fetch)? {
+    switch fetches.take(until: timeout.map { .now + $0 }) {
+    case .item(let fetch): return fetch
+    case .interrupted, .timedOut: return nil
+    case .closed: throw closedError("wait for a fetch")
+    }
+  }
+
+  /// Pieces on their way to all workers together, in bytes; one more is always taken.
+  private static let mostPieceBytes = 64 << 20
+
+  /// Answers a fetch, with each of them once. Waits while too much is on its way.
+  ///
+  /// - Throws: `ClusterError.closed`
+  package func answer(_ piece: Piece, to peer: PeerID) throws(ClusterError) {
+    let parcel = Parcel(.piece(piece))
+    let hasRoom = shared.wait(until: nil) { shared -> Bool? in
+      if shared.isClosed { return false }
+      guard shared.pieceBytes < Self.mostPieceBytes else { return nil }
+      shared.pieceBytes += parcel.weight
+      return true
+    }
+    guard hasRoom == true,
+      orders.put(.send(parcel, [peer]), weight: parcel.weight) == .accepted
+    else { throw closedError("answer a fetch") }
+    waker.wake()
+  }
+
   /// Forgets a peer after what was sent to it: nothing more is delivered from it, no `lost` event comes,
   /// and whatever it still says is answered with `notJoined`.
   package func remove(_ peer: PeerID) {
@@ -108,6 +143,8 @@ package final class CoordinatorEndpoint: Sendable {
   /// at most. May be called again.
   package func close() {
     orders.close()
+    shared.update { $0.isClosed = true }
+    fetches.close()
     waker.wake()
     thread.join()
     inbox.close()

@@ -18,6 +18,9 @@ final class CoordinatorLoop {
     var turnedAway = 0
     /// As of the last heartbeat.
     var traffic = Traffic()
+    /// What pieces on their way weigh, to all peers together.
+    var pieceBytes = 0
+    var isClosed = false
   }
 
   private static let maximumRejectionsWaiting = 64
@@ -31,6 +34,7 @@ final class CoordinatorLoop {
   private let settings: EndpointSettings
   private let inbox: Mailbox<CoordinatorEvent>
   private let orders: Mailbox<Order>
+  private let fetches: Mailbox<(PeerID, Fetch)>
   private let shared: Guarded<Shared>
   private let memory: CoordinatorMemory?
 
@@ -46,14 +50,15 @@ final class CoordinatorLoop {
 
   init(
     link: any Link, session: Session, settings: EndpointSettings,
-    inbox: Mailbox<CoordinatorEvent>, orders: Mailbox<Order>, shared: Guarded<Shared>,
-    memory: CoordinatorMemory?
+    inbox: Mailbox<CoordinatorEvent>, orders: Mailbox<Order>,
+    fetches: Mailbox<(PeerID, Fetch)>, shared: Guarded<Shared>, memory: CoordinatorMemory?
   ) {
     self.link = CountingLink(link)
     self.session = session
     self.settings = settings
     self.inbox = inbox
     self.orders = orders
+    self.fetches = fetches
     self.shared = shared
     self.memory = memory
   }
@@ -90,6 +95,15 @@ final class CoordinatorLoop {
 
   private func follow(_ order: Order) {
     switch order {
+    case .send(let parcel, let peers) where parcel.subject.kind == .piece:
+      for peer in peers {
+        // To who is gone nothing is on its way.
+        guard let conversation = conversations[peer], !leaving.contains(peer) else {
+          release(parcel.weight)
+          continue
+        }
+        conversation.enqueue(parcel)
+      }
     case .send(let parcel, let peers):
       let sharing = peers.contains { conversations[$0]?.memory != nil }
       let placed = sharing ? memory?.parameters.place(parcel) : nil
@@ -118,8 +132,13 @@ final class CoordinatorLoop {
       case .blocked: if overall == .idle { overall = .blocked }
       case .unreachable: lose(peer, .disconnected)
       }
+      release(conversation.takeReleasedPieces())
     }
     return overall
+  }
+
+  private func release(_ pieceBytes: Int) {
+    if pieceBytes > 0 { shared.update { $0.pieceBytes -= pieceBytes } }
   }
 
   /// - Returns: whether more may be there
@@ -149,6 +168,12 @@ final class CoordinatorLoop {
       switch try parcel.message() {
       case .hello: throw Defect(.duplicate, "a second hello")
       case .heartbeat(let progress): shared.update { $0.progress[peer] = progress }
+      case .fetch(let fetch):
+        guard conversation.owed < Fetch.mostAtOnce else {
+          throw Defect(.tooLarge, "more than \(Fetch.mostAtOnce) fetches at once")
+        }
+        conversation.owed += 1
+        fetches.post((peer, fetch), weight: 1)
       case let message: inbox.post(.message(peer, message), weight: parcel.weight)
       }
     } catch {
@@ -232,6 +257,7 @@ final class CoordinatorLoop {
   }
 
   private func forget(_ peer: PeerID) {
+    release(conversations[peer]?.takeReleasedPieces(all: true) ?? 0)
     conversations[peer] = nil
     leaving.remove(peer)
     busy.remove(peer)

@@ -19,6 +19,9 @@ struct FieldWriter {
     bytes.append(contentsOf: text.utf8)
   }
 
+  /// Bytes to the end of the message, without their number.
+  mutating func write(raw rest: [UInt8]) { bytes += rest }
+
   mutating func write(_ pairs: [String: String]) {
     write(UInt32(pairs.count))
     for (key, value) in pairs.sorted(by: { $0.key < $1.key }) {
@@ -69,6 +72,12 @@ struct FieldReader {
       }
     }
     return pairs
+  }
+
+  /// All that is left.
+  mutating func remainder() -> [UInt8] {
+    defer { rest = [] }
+    return Array(rest)
   }
 
   /// Nothing may be left over.

@@ -15,6 +15,8 @@
 /// | slice | both | an owner's part of a sum (from him) or of the parameters (to him, and among workers) |
 /// | gather | coordinator | send the step's sums to me |
 /// | need | worker | I miss the parameters of a step |
+/// | fetch | worker | send me bytes of the data: I have no store |
+/// | piece | coordinator | here they are, or why not |
 /// | evaluate, scores | both | a job of forward passes, and its outputs |
 /// | heartbeat | both | I am alive (sent and taken by the I/O threads) |
 /// | drain | both | finish what you hold (to a worker), I leave after what I hold (from one) |
@@ -37,6 +39,8 @@ package enum Message: Equatable, Sendable {
   case slice(Slice)
   case gather(step: Int)
   case need(step: Int)
+  case fetch(Fetch)
+  case piece(Piece)
   case evaluate(Evaluate)
   case scores(Scores)
   case heartbeat(Progress)

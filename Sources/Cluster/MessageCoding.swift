@@ -21,21 +21,24 @@ package enum MessageKind: UInt8, Sendable, CaseIterable {
   case gather = 19
   case need = 20
   case notFinite = 21
+  case fetch = 22
+  case piece = 23
 
   var comesFromWorkers: Bool {
     switch self {
-    case .welcome, .refuse, .parameters, .compute, .evaluate, .plan, .gather: false
+    case .welcome, .refuse, .parameters, .compute, .evaluate, .plan, .gather, .piece: false
     case .hello, .ready, .partial, .timing, .scores, .heartbeat, .drain, .bye, .error, .listening,
-      .linked, .slice, .need, .notFinite:
+      .linked, .slice, .need, .notFinite, .fetch:
       true
     }
   }
 
   var comesFromCoordinator: Bool {
     switch self {
-    case .hello, .ready, .partial, .timing, .scores, .listening, .linked, .need, .notFinite: false
+    case .hello, .ready, .partial, .timing, .scores, .listening, .linked, .need, .notFinite, .fetch:
+      false
     case .welcome, .refuse, .parameters, .compute, .evaluate, .heartbeat, .drain, .bye, .error,
-      .plan, .slice, .gather:
+      .plan, .slice, .gather, .piece:
       true
     }
   }
@@ -191,6 +194,12 @@ extension Parcel {
       values = slice.values
     case .gather(let step): subject = Subject(kind: .gather, step: step)
     case .need(let step): subject = Subject(kind: .need, step: step)
+    case .fetch(let fetch):
+      subject = Subject(kind: .fetch, tag: fetch.ticket)
+      fetch.write(to: &fields)
+    case .piece(let piece):
+      subject = Subject(kind: .piece, tag: piece.ticket)
+      piece.write(to: &fields)
     case .evaluate(let order):
       subject = Subject(kind: .evaluate, range: order.clips, tag: order.job)
       fields.write(order.split)
@@ -293,6 +302,8 @@ extension Parcel {
       return .linked(version: subject.tag, reached: reached == 1)
     case .gather: return .gather(step: subject.step)
     case .need: return .need(step: subject.step)
+    case .fetch: return .fetch(try Fetch(ticket: subject.tag, from: &fields))
+    case .piece: return .piece(try Piece(ticket: subject.tag, from: &fields))
     case .evaluate:
       return .evaluate(
         Evaluate(job: subject.tag, split: try fields.text(), clips: subject.range))

@@ -6,6 +6,8 @@ package final class WorkerEndpoint: Sendable {
 
   private let inbox: Mailbox<WorkerEvent>
   private let orders: Mailbox<WorkerLoop.Order>
+  private let fetches: Mailbox<Fetch>
+  private let pieces: Mailbox<Piece>
   private let shared: Guarded<WorkerLoop.Shared>
   private let waker: Waker
   private let thread: IOThread
@@ -32,6 +34,8 @@ package final class WorkerEndpoint: Sendable {
     let deadline = ContinuousClock.now + timeout
     let inbox = Mailbox<WorkerEvent>(capacity: settings.backlogBytes)
     let orders = Mailbox<WorkerLoop.Order>(capacity: settings.backlogBytes)
+    let fetches = Mailbox<Fetch>(capacity: .max)
+    let pieces = Mailbox<Piece>(capacity: 2 * Fetch.mostAtOnce * Fetch.mostBytes)
     let shared = Guarded(WorkerLoop.Shared(largestVector: settings.largestVector))
     orders.post(.send(greeting), weight: greeting.weight)
     (thread, _, waker) = try IOThread.starting {
@@ -39,13 +43,15 @@ package final class WorkerEndpoint: Sendable {
       try transport.connect(to: address)
     } run: { link in
       let loop = WorkerLoop(
-        link: link, settings: settings, inbox: inbox, orders: orders, shared: shared, memory: memory
-      )
+        link: link, settings: settings, inbox: inbox, orders: orders, fetches: fetches,
+        pieces: pieces, shared: shared, memory: memory)
       loop.run()
     }
     self.address = address
     self.inbox = inbox
     self.orders = orders
+    self.fetches = fetches
+    self.pieces = pieces
     self.shared = shared
 
     let isReached = shared.wait(until: deadline) { shared -> Bool? in
@@ -112,6 +118,32 @@ package final class WorkerEndpoint: Sendable {
     let parcel = try Parcel(message, within: shared.value.largestVector, for: address)
     try put(.send(parcel), weight: parcel.weight, attempt: "send \(parcel.subject.kind)")
   }
+
+  /// Asks for bytes of the coordinator's data; the answer comes to `nextPiece`. Never waits. Of those that
+  /// are not answered there may be `Fetch.mostAtOnce`.
+  package func fetch(_ fetch: Fetch) {
+    fetches.post(fetch, weight: 0)
+    waker.wake()
+  }
+
+  /// Waits for the next answer to a fetch, on any thread: it does not stand in the order of messages.
+  ///
+  /// - Returns: nil after `nudge()`, or if none came within `timeout`
+  /// - Throws: `ClusterError.closed` when the coordinator is lost or after `close()`
+  package func nextPiece(timeout: Duration? = nil) throws(ClusterError) -> Piece? {
+    switch pieces.take(until: timeout.map { .now + $0 }) {
+    case .item(let piece): return piece
+    case .interrupted, .timedOut: return nil
+    case .closed:
+      throw ClusterError(
+        .closed, attempt: "fetch data", place: address,
+        detail: shared.value.loss.map { "the coordinator is lost: \($0)" }
+          ?? "the endpoint is closed")
+    }
+  }
+
+  /// Wakes `nextPiece`, or its next call.
+  package func nudge() { pieces.interrupt() }
 
   /// Lets `receive` return `message` as if the coordinator had sent it.
   func deliver(_ message: Message) {

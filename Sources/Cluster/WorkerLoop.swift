@@ -27,6 +27,10 @@ final class WorkerLoop {
   private let settings: EndpointSettings
   private let inbox: Mailbox<WorkerEvent>
   private let orders: Mailbox<Order>
+  private let fetches: Mailbox<Fetch>
+  private let pieces: Mailbox<Piece>
+  /// One that the socket has not taken yet.
+  private var blockedFetch: Fetch?
   private let shared: Guarded<Shared>
   private let conversation: Conversation
   private let memory: WorkerMemory?
@@ -36,12 +40,15 @@ final class WorkerLoop {
 
   init(
     link: any Link, settings: EndpointSettings, inbox: Mailbox<WorkerEvent>,
-    orders: Mailbox<Order>, shared: Guarded<Shared>, memory: WorkerMemory?
+    orders: Mailbox<Order>, fetches: Mailbox<Fetch>, pieces: Mailbox<Piece>,
+    shared: Guarded<Shared>, memory: WorkerMemory?
   ) {
     self.link = link
     self.settings = settings
     self.inbox = inbox
     self.orders = orders
+    self.fetches = fetches
+    self.pieces = pieces
     self.shared = shared
     conversation = Conversation(with: .coordinator, settings: settings, session: nil)
     self.memory = memory
@@ -54,6 +61,7 @@ final class WorkerLoop {
       if orders.isClosed && closingSince == nil { closingSince = .now }
       // One message at a time: what waits, waits in the mailbox, and there its bound holds.
       while conversation.isIdle, let order = orders.poll() { follow(order) }
+      sendFetches()
       let sending = conversation.pump(into: link)
       if let closingSince {
         let mayLinger = ContinuousClock.now - closingSince < settings.linger
@@ -78,10 +86,11 @@ final class WorkerLoop {
         break
       }
       if sending == .more || mayHaveMore || (sending == .idle && !orders.isEmpty) { continue }
-      let retries = sending == .blocked || inboxIsFull
+      let retries = sending == .blocked || inboxIsFull || blockedFetch != nil
       link.wait(
         forMessages: !inboxIsFull, until: retries ? min(nextBeat, now + Self.retry) : nextBeat)
     }
+    pieces.close()
     link.close(linger: loss == nil ? settings.linger : .zero)
   }
 
@@ -89,6 +98,15 @@ final class WorkerLoop {
     switch order {
     case .send(let parcel): conversation.enqueue(memory?.partials.place(parcel) ?? parcel)
     case .expect(let largestVector): conversation.largestVector = largestVector
+    }
+  }
+
+  /// They pass what waits: vectors go the other way than what they ask for.
+  private func sendFetches() {
+    while let fetch = blockedFetch ?? fetches.poll() {
+      blockedFetch = fetch
+      guard conversation.sendAhead(.fetch(fetch), into: link) == .sent else { return }
+      blockedFetch = nil
     }
   }
 
@@ -123,6 +141,9 @@ final class WorkerLoop {
       let message = try parcel.message()
       switch message {
       case .heartbeat: break
+      // Who asks for no more than it takes has room for all answers.
+      case .piece where pieces.isFull: lose(.incomplete)
+      case .piece(let piece): pieces.post(piece, weight: parcel.weight)
       case .error(let code, let text) where code == .notJoined || code == .stale:
         lose(.refused(code, text))
       case .error(let code, let text) where !isReached:

@@ -36,15 +36,38 @@ struct ClipTable: Sendable {
 
   /// - Throws: `.missing`, `.truncated`, or `.damaged` if the table belongs to another store
   init(_ url: URL, description: StoreDescription) throws {
+    try self.init(
+      MappedFile(
+        url, attempt: "open the store", expectedSize: Self.byteCount(for: description)),
+      url, description)
+  }
+
+  /// A table that is in memory alone.
+  ///
+  /// - Parameter url: where it would lie
+  init(holding data: Data, for url: URL, description: StoreDescription) throws {
+    let expected = Self.byteCount(for: description)
+    guard data.count == expected else {
+      throw DatasetError.wrongSize(
+        data.count, expected: expected, attempt: "open the store", path: url.path)
+    }
+    try self.init(MappedFile(holding: data), url, description)
+  }
+
+  static func byteCount(for description: StoreDescription) -> Int {
+    let words = (description.tags.count + 63) / 64
+    return headerBytes + description.clips.total * recordBytes(words: words)
+      + description.textBytes
+  }
+
+  private init(_ file: MappedFile, _ url: URL, _ description: StoreDescription) throws {
     self.url = url
+    self.file = file
     clips = description.clips.total
     words = (description.tags.count + 63) / 64
     textBytes = description.textBytes
     let header = Self.header(
       clips: clips, words: words, textBytes: textBytes, fingerprint: description.fingerprint)
-    file = try MappedFile(
-      url, attempt: "open the store",
-      expectedSize: header.count + clips * Self.recordBytes(words: words) + textBytes)
     guard file.bytes.prefix(header.count).elementsEqual(header) else {
       throw DatasetError(
         .damaged, attempt: "open the store", path: url.path,

@@ -1,3 +1,4 @@
+import CMemory
 import Foundation
 
 /// A file seen as memory, read only. The pages come from disk when they are first touched.
@@ -34,6 +35,20 @@ final class MappedFile: @unchecked Sendable {
     bytes = UnsafeRawBufferPointer(start: base, count: size)
   }
 
+  /// Memory of its own with these bytes, where no file can be.
+  init(holding data: Data) throws {
+    guard !data.isEmpty else {
+      bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+      return
+    }
+    let flags = MAP_PRIVATE | MAP_ANONYMOUS
+    guard let base = mmap(nil, data.count, PROT_READ | PROT_WRITE, flags, -1, 0),
+      base != MAP_FAILED
+    else { throw DatasetError.system("hold \(data.count) bytes", path: "memory") }
+    data.copyBytes(to: UnsafeMutableRawBufferPointer(start: base, count: data.count))
+    bytes = UnsafeRawBufferPointer(start: base, count: data.count)
+  }
+
   /// Asks the system to start reading a part from disk; returns at once.
   func willNeed(_ range: Range<Int>) {
     guard let base = bytes.baseAddress else { return }
@@ -57,6 +72,69 @@ final class MappedFile: @unchecked Sendable {
     if let base = bytes.baseAddress {
       munmap(UnsafeMutableRawPointer(mutating: base), bytes.count)
     }
+  }
+}
+
+/// A part of a file, read or written without a map: others may cut the file or remove it meanwhile.
+enum FilePart {
+  /// - Returns: nil if there is no such file, or it ends before
+  /// - Throws: `.inputOutput`
+  static func read(_ url: URL, _ offset: Int, count: Int) throws -> [UInt8]? {
+    let descriptor = open(url.path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+      if errno == ENOENT { return nil }
+      throw DatasetError.system("read", path: url.path)
+    }
+    defer { close(descriptor) }
+    var done = 0
+    let bytes = try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+      while done < count {
+        let got = pread(
+          descriptor, buffer.baseAddress! + done, count - done, off_t(offset + done))
+        if got < 0, errno == EINTR { continue }
+        guard got >= 0 else { throw DatasetError.system("read", path: url.path) }
+        if got == 0 { break }
+        done += got
+      }
+      filled = done
+    }
+    return done == count ? bytes : nil
+  }
+
+  /// Writes within a file of `size` bytes, which is made, cut or lengthened to that with a hole.
+  ///
+  /// - Throws: `.inputOutput`
+  static func write(_ bytes: [UInt8], to url: URL, _ offset: Int, size: Int) throws {
+    let descriptor = open(url.path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else { throw DatasetError.system("write", path: url.path) }
+    defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0,
+      Int(status.st_size) == size || ftruncate(descriptor, off_t(size)) == 0
+    else { throw DatasetError.system("write", path: url.path) }
+    var done = 0
+    while done < bytes.count {
+      let count = bytes[done...].withUnsafeBytes {
+        pwrite(descriptor, $0.baseAddress, $0.count, off_t(offset + done))
+      }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { throw DatasetError.system("write", path: url.path) }
+      done += count
+    }
+  }
+
+  /// Makes a hole, so that a part takes no room on the disk, if the file system knows how.
+  static func release(_ url: URL, _ range: Range<Int>) {
+    let descriptor = open(url.path, O_WRONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return }
+    defer { close(descriptor) }
+    _ = punch_hole(descriptor, Int64(range.lowerBound), Int64(range.count))
+  }
+
+  /// Bytes that a file takes on the disk; 0 if there is none.
+  static func diskBytes(_ path: String) -> Int {
+    var status = stat()
+    return stat(path, &status) == 0 ? Int(status.st_blocks) * 512 : 0
   }
 }
 

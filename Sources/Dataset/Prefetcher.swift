@@ -51,6 +51,13 @@ package final class Prefetcher: Sendable {
   /// - Throws: what reading threw, on whichever thread that was
   package func take(_ key: Key) throws -> Batch { try reader.take(key) }
 
+  /// Waits until the batch can be had at once, or never will without being read on the spot.
+  ///
+  /// - Returns: false if it was not so within `timeout`
+  package func wait(for key: Key, timeout: Duration) -> Bool {
+    reader.wait(for: key, until: Date() + timeout / .seconds(1))
+  }
+
   /// Ends the thread, after the batch it is reading, and returns when it has ended. What is taken
   /// later is read on the spot.
   package func stop() { reader.stop() }
@@ -119,6 +126,15 @@ private final class Reader: @unchecked Sendable {
     var batch = try prefetched(key) ?? read(key)
     batch.waited = clock.now - start
     return batch
+  }
+
+  func wait(for key: Key, until deadline: Date) -> Bool {
+    lock.lock()
+    defer { lock.unlock() }
+    while current == key || isRunning && ready.count < depth && awaited.contains(key) {
+      if !lock.wait(until: deadline) { return false }
+    }
+    return true
   }
 
   /// The batch if the thread has read it or is reading it; otherwise it is struck off the list.

@@ -4,35 +4,42 @@ import Synchronization
 /// A prepared data set on disk: features, labels, ids, splits, and the fingerprint of it all.
 ///
 /// Opening reads `store.json` and looks at each block file's size; clips are read from memory maps
-/// when asked for, and checked every time. Any number of threads may read.
+/// when asked for, and checked every time. Any number of threads may read. A store may also have its
+/// clips from elsewhere, see `ClipSupply`.
 package final class Store: Sendable {
   package let directory: URL
   package let description: StoreDescription
   let table: ClipTable
-  /// The first clip of each block.
-  private let blockStarts: [Int]
+  let layout: StoreLayout
   private let maps: Mutex<[MappedFile?]>
+  private let supply: (any ClipSupply)?
 
-  /// - Parameter allowsMissingBlocks: for a copy that gets its blocks as they are needed, see
-  ///   `StoreCopy.swift`; a block that is there must still be whole
   /// - Throws: `.notAStore`, `.unfinished`, `.wrongVersion`, `.missing`, `.truncated`, `.damaged`
-  package init(_ directory: URL, allowsMissingBlocks: Bool = false) throws {
+  package init(_ directory: URL) throws {
     self.directory = directory
     let description = try Self.readDescription(in: directory)
     self.description = description
     table = try ClipTable(
       directory.appendingPathComponent(ClipTable.fileName), description: description)
-    var starts: [Int] = []
-    var clips = 0
-    for block in description.blocks {
-      starts.append(clips)
-      clips += block.clips
-    }
-    blockStarts = starts
-    maps = Mutex(Array(repeating: nil, count: starts.count))
-    for block in starts.indices {
-      try checkSize(ofBlock: block, mayBeMissing: allowsMissingBlocks)
-    }
+    layout = StoreLayout(description)
+    maps = Mutex(Array(repeating: nil, count: layout.blockCount))
+    supply = nil
+    for block in 0..<layout.blockCount { try checkSize(ofBlock: block) }
+  }
+
+  /// The store that `copy` is of, with clips from `supply`.
+  package init(_ copy: StoreCopy, from supply: any ClipSupply) {
+    directory = copy.folder
+    description = copy.description
+    table = copy.table
+    layout = copy.layout
+    maps = Mutex(Array(repeating: nil, count: layout.blockCount))
+    self.supply = supply
+  }
+
+  /// - Throws: `.otherStore` if this is not the store expected
+  package func require(fingerprint expected: String) throws {
+    try description.require(fingerprint: expected, path: directory.path)
   }
 
   // MARK: What the store holds
@@ -93,14 +100,23 @@ package final class Store: Sendable {
     precondition(
       features.count == bands * frames,
       "room for \(features.count) values, a clip has \(bands) × \(frames)")
-    let (block, range) = place(ofClip: clip)
+    if let supply {
+      try supply.bytes(ofClip: clip).withUnsafeBytes { Self.decode($0, into: features) }
+      return
+    }
+    let (block, range) = layout.place(ofClip: clip)
     let map = try map(ofBlock: block)
     defer { map.doNotKeep(range) }
     let bytes = map.bytes[range]
     guard checksum(UnsafeRawBufferPointer(rebasing: bytes)) == (try table.featureChecksum(clip))
     else { throw try damaged(clip: clip, block: block) }
-    HalfPrecision.decode(
-      UnsafeRawBufferPointer(rebasing: bytes).assumingMemoryBound(to: UInt16.self), into: features)
+    Self.decode(UnsafeRawBufferPointer(rebasing: bytes), into: features)
+  }
+
+  private static func decode(
+    _ bytes: UnsafeRawBufferPointer, into features: UnsafeMutableBufferPointer<Float>
+  ) {
+    HalfPrecision.decode(bytes.assumingMemoryBound(to: UInt16.self), into: features)
   }
 
   /// Writes a clip's K labels, 0 or 1 each.
@@ -118,10 +134,12 @@ package final class Store: Sendable {
   /// Where the clip's sound lay, relative to the data set it was prepared from.
   package func path(ofClip clip: Int) throws -> String { try table.entry(clip).path }
 
-  /// Asks the system to start reading these clips from disk; returns at once.
+  /// Says that these clips will be read next, so that they come from disk or elsewhere in the meantime;
+  /// returns at once.
   package func willNeed(_ clips: [Int]) throws {
+    if let supply { return supply.willNeed(clips) }
     for clip in clips {
-      let (block, range) = place(ofClip: clip)
+      let (block, range) = layout.place(ofClip: clip)
       try map(ofBlock: block).willNeed(range)
     }
   }
@@ -132,37 +150,17 @@ package final class Store: Sendable {
     directory.appendingPathComponent(StoreDescription.blockName(block))
   }
 
-  func clips(ofBlock block: Int) -> Range<Int> {
-    blockStarts[block]..<blockStarts[block] + description.blocks[block].clips
-  }
-
-  func byteCount(ofBlock block: Int) -> Int {
-    description.blocks[block].clips * description.clipBytes
-  }
-
-  /// The block that holds a clip, by bisection.
-  package func block(ofClip clip: Int) -> Int {
-    precondition((0..<clipCount).contains(clip), "clip \(clip) of a store of \(clipCount)")
-    var (low, high) = (0, blockStarts.count)
-    while high - low > 1 {
-      let middle = (low + high) / 2
-      if blockStarts[middle] <= clip { low = middle } else { high = middle }
-    }
-    return low
-  }
-
-  private func place(ofClip clip: Int) -> (block: Int, bytes: Range<Int>) {
-    let block = block(ofClip: clip)
-    let start = (clip - blockStarts[block]) * description.clipBytes
-    return (block, start..<start + description.clipBytes)
-  }
+  package var blockCount: Int { layout.blockCount }
+  func clips(ofBlock block: Int) -> Range<Int> { layout.clips(ofBlock: block) }
+  package func block(ofClip clip: Int) -> Int { layout.place(ofClip: clip).block }
 
   /// A block's memory; at its first use the table's checksums must match the description's.
   func map(ofBlock block: Int) throws -> MappedFile {
     try maps.withLock { maps in
       if let map = maps[block] { return map }
       let map = try MappedFile(
-        url(ofBlock: block), attempt: attempt(block), expectedSize: byteCount(ofBlock: block))
+        url(ofBlock: block), attempt: attempt(block),
+        expectedSize: layout.byteCount(ofBlock: block))
       let sums = try clips(ofBlock: block).map { try table.featureChecksum($0) }
       guard Self.blockChecksum(sums) == description.blocks[block].checksum else {
         throw DatasetError(
@@ -188,19 +186,18 @@ package final class Store: Sendable {
         + "the file was damaged after it was written, copy it again or prepare anew")
   }
 
-  private func checkSize(ofBlock block: Int, mayBeMissing: Bool) throws {
+  private func checkSize(ofBlock block: Int) throws {
     var status = stat()
     let path = url(ofBlock: block).path
     guard stat(path, &status) == 0 else {
       if errno != ENOENT { throw DatasetError.system("open the store", path: path) }
-      if mayBeMissing { return }
       throw DatasetError(
         .missing, attempt: "open the store", path: path,
-        detail: "block \(block) of \(blockStarts.count) is missing; copy it again or prepare anew")
+        detail: "block \(block) of \(blockCount) is missing; copy it again or prepare anew")
     }
-    if Int(status.st_size) != byteCount(ofBlock: block) {
+    if Int(status.st_size) != layout.byteCount(ofBlock: block) {
       throw DatasetError.wrongSize(
-        Int(status.st_size), expected: byteCount(ofBlock: block),
+        Int(status.st_size), expected: layout.byteCount(ofBlock: block),
         attempt: "open block \(block) of the store", path: path)
     }
   }

@@ -39,7 +39,7 @@ package struct StoreDescription: Codable, Sendable, Equatable {
       }
     }
 
-    var total: Int { train + validation + test }
+    package var total: Int { train + validation + test }
   }
 
   package struct Block: Codable, Sendable, Equatable {

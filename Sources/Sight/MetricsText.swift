@@ -65,6 +65,9 @@ struct MetricsText {
       view.connectionsTurnedAway)
     add("sent_bytes_total", .counter, "Bytes sent to workers.", Double(view.traffic.sentBytes))
     add(
+      "delivered_bytes_total", .counter, "Bytes of the store, sent to workers that have none.",
+      Double(view.deliveredBytes))
+    add(
       "received_bytes_total", .counter, "Bytes received from workers.",
       Double(view.traffic.receivedBytes))
     add(

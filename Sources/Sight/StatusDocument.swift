@@ -55,6 +55,7 @@ struct StatusDocument: Encodable {
   /// How many of each kind there were in this term.
   let eventCounts: [String: Int]
   let sentBytes, receivedBytes: UInt64
+  let deliveredBytes: Int
   let refusedMessages, connectionsTurnedAway: Int
 
   init(_ view: RunView) {
@@ -91,6 +92,7 @@ struct StatusDocument: Encodable {
     eventCounts = Dictionary(
       uniqueKeysWithValues: view.incidentCounts.map { ($0.key.rawValue, $0.value) })
     (sentBytes, receivedBytes) = (view.traffic.sentBytes, view.traffic.receivedBytes)
+    deliveredBytes = view.deliveredBytes
     (refusedMessages, connectionsTurnedAway) = (view.refusedMessages, view.connectionsTurnedAway)
   }
 

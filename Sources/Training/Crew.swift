@@ -55,6 +55,8 @@ package final class Crew {
 
   /// Set from outside, before `endpoint.interrupt()`: why nothing more should be waited for.
   package var interruption: () -> (any Error)? = { nil }
+  /// Where workers without a store have the data from.
+  package var desk: DataDesk?
   /// What others see of the run.
   package var status = RunStatus()
   /// Which changes of the membership they have seen.
@@ -171,6 +173,15 @@ package final class Crew {
           "\(audits) \(audits == 1 ? "lane was" : "lanes were") computed by two workers each, "
             + "to the same bits", ["lanes": .integer(audits)]))
     }
+    if let desk, desk.givenBytes > 0 || desk.refused > 0 {
+      report(
+        CrewEvent(
+          .delivery,
+          String(
+            format: "%.1f MB of the store were given to workers", Double(desk.givenBytes) / 1e6)
+            + (desk.refused > 0 ? "; fetches refused: \(desk.refused)" : ""),
+          ["bytes": .integer(desk.givenBytes), "refused": .integer(desk.refused)]))
+    }
     let refused = endpoint.defects
     if refused.total > 0 { report(CrewEvent(.rejected, "messages refused: \(refused)")) }
     let turnedAway = endpoint.turnedAway
@@ -220,6 +231,16 @@ package final class Crew {
 
   func lanes(of peer: PeerID) -> Int { membership[peer]?.lanes.count ?? 0 }
 
+  /// Whether a worker waits for data that `other` would have to wait for as well: computing for it makes
+  /// nothing come sooner.
+  func awaitsData(_ peer: PeerID, as other: PeerID? = nil) -> Bool {
+    guard let desk, desk.isAwaited(by: peer) else { return false }
+    return other.map(desk.serves) ?? true
+  }
+
+  /// Whether it has its data from here.
+  func isServed(_ peer: PeerID) -> Bool { desk?.serves(peer) == true }
+
   func observe(_ peer: PeerID, secondsPerLane seconds: Double) {
     membership.observe(peer, secondsPerLane: seconds)
   }
@@ -262,9 +283,11 @@ package final class Crew {
 
   private func show() {
     changesShown = membership.changes
+    let delivered = desk?.givenBytes ?? 0
     let (traffic, defects, turnedAway) = (endpoint.traffic, endpoint.defects, endpoint.turnedAway)
     status.update {
       $0.workers = membership.members
+      $0.deliveredBytes = delivered
       ($0.traffic, $0.refusedMessages, $0.connectionsTurnedAway) = (
         traffic, defects.total, turnedAway
       )
@@ -272,6 +295,22 @@ package final class Crew {
   }
 
   // MARK: Events
+
+  private func tellOfDesk() {
+    for news in desk?.takeNews() ?? [] {
+      switch news {
+      case .taker(let peer):
+        guard membership[peer] != nil else { continue }
+        let name = name(of: peer)
+        report(
+          CrewEvent(
+            .delivery, "worker \(name) has no store: it gets its clips from here",
+            ["worker": .text(name)]))
+      case .problem(let problem):
+        report(CrewEvent(.delivery, "data cannot be given to workers: \(problem)"))
+      }
+    }
+  }
 
   /// Waits for one event and deals with it.
   private func next(until deadline: ContinuousClock.Instant? = nil) throws {
@@ -284,6 +323,7 @@ package final class Crew {
     let event = try endpoint.nextEvent(timeout: reason != nil || deaths ? .zero : timeout)
     status.update { $0.sleep(false) }
     defer { if changesShown != membership.changes { show() } }
+    defer { tellOfDesk() }
     switch event {
     case nil:
       if let reason { throw reason }
@@ -380,6 +420,7 @@ package final class Crew {
     hope.lastWords = TrainingError(status, sentence)
     membership.remove(peer)
     sharing.forget(peer)
+    desk?.forget(peer)
     endpoint.remove(peer)
     work?.forget(peer)
     // Perhaps it has not passed its slice of the weights on.
@@ -402,6 +443,7 @@ package final class Crew {
   private func admit(_ peer: PeerID, _ hello: Hello) throws {
     if let objection = admission.objection(to: hello) { return try refuse(peer, hello, objection) }
     membership.join(peer, hello)
+    desk?.admit(peer)
     try endpoint.send(.welcome(welcome), to: peer)
   }
 
@@ -411,6 +453,7 @@ package final class Crew {
         .refusal, "refused worker \(Self.name(of: hello)): \(reason)",
         ["worker": .text(Self.name(of: hello))]))
     try endpoint.send(.refuse(reason: reason), to: peer)
+    desk?.forget(peer)
     membership.remove(peer)
     endpoint.remove(peer)
   }

@@ -5,7 +5,7 @@ package struct CrewEvent: Sendable {
   package enum Kind: String, Sendable, CaseIterable {
     case join, spare, leave, death, restart, refusal, rejected
     case reassignment, duplicate, desynchronised, recovery, waiting, topology
-    case notFinite, audit
+    case notFinite, audit, delivery
   }
 
   package let kind: Kind

@@ -20,14 +20,21 @@ package enum EmbeddedDataset {
     return base.appendingPathComponent("tutti")
   }
 
+  /// Where copies of coordinators' stores lie.
+  package static var copies: URL { cache.appendingPathComponent("stores") }
+
+  private static var folder: URL { cache.appendingPathComponent("embedded-\(edition)") }
+  private static var store: URL { folder.appendingPathComponent("store") }
+
+  /// The store, if it was made.
+  static var finishedStore: Store? { try? Store(store) }
+
   /// The store, made now if it is not there. Only one process at a time makes it.
   ///
   /// - Parameter progress: what is being done, how much of it is done, and how much there is
   package static func store(
     progress: @escaping @Sendable (_ what: String, _ done: Int, _ total: Int) -> Void
   ) throws -> URL {
-    let folder = cache.appendingPathComponent("embedded-\(edition)")
-    let store = folder.appendingPathComponent("store")
     do {
       try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     } catch {

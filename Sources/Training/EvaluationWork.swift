@@ -72,6 +72,10 @@ final class EvaluationWork: CrewWork {
       deadline = due
       return
     }
+    if crew.awaitsData(late, as: idle.peer) {
+      deadline = clock.now + .milliseconds(500)
+      return
+    }
     isDuplicated.insert(order.clips)
     try self.order(order.clips, from: idle.peer, of: crew)
     crew.report(

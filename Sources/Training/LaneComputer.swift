@@ -83,6 +83,16 @@ package final class LaneComputer {
       })
   }
 
+  /// Whether a lane's clips can be had at once, after waiting for them for a while.
+  package func hasClips(
+    epoch: Int, stepInEpoch: Int, lane: Int, within timeout: Duration
+  ) -> Bool {
+    let start = ContinuousClock.now
+    defer { waited += .now - start }
+    return prefetcher.wait(
+      for: Prefetcher.Key(epoch: epoch, step: stepInEpoch, lane: lane), timeout: timeout)
+  }
+
   /// One lane's share of a step: gradient, batch statistics, loss (see `Executor`). Valid until the
   /// next call.
   ///
@@ -122,6 +132,12 @@ package final class LaneComputer {
     let what = window.map { "the gradient of \($0.name)" } ?? "the loss"
     return
       "\(what) is \(contribution.base[index]) in lane \(lane), clips \(clips.joined(separator: ", "))"
+  }
+
+  /// Says which clips of a split will be asked for next.
+  package func announce(_ split: Split, _ clips: Range<Int>) throws {
+    let all = store.range(of: split)
+    try store.willNeed(clips.clamped(to: 0..<all.count).map { all.lowerBound + $0 })
   }
 
   /// Logits of some clips of a split (see `Evaluator`).

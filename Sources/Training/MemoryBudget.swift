@@ -25,11 +25,8 @@ package struct MemoryBudget: Sendable {
   /// - Parameter text: such as 6GB, 1.5GB or 800MB (powers of ten)
   /// - Returns: nil if it says no amount of memory
   package init?(option text: String) {
-    let units: [(name: String, bytes: Double)] = [("GB", 1e9), ("MB", 1e6)]
-    guard let unit = units.first(where: { text.uppercased().hasSuffix($0.name) }),
-      let number = Double(text.dropLast(2)), number > 0, number * unit.bytes < 1e18
-    else { return nil }
-    self.init(bytes: Int(number * unit.bytes), owner: "--memory")
+    guard let amount = ByteAmount(text) else { return nil }
+    self.init(bytes: amount.bytes, owner: "--memory")
   }
 
   /// - Throws: `TrainingError` if `bytes` are more than there are

@@ -30,6 +30,8 @@ package struct RunSession {
   package var localThreads = 1
   /// What the coordinator and its local workers may take, all together.
   package var memory = MemoryBudget.machine
+  /// Bytes of the store that workers without it get in a second, all together; nil for what links carry.
+  package var deliveryRate: Int?
   /// How vectors travel.
   package var topology = TopologyChoice.star
   /// Whether workers may run on another kind of processor than the coordinator.
@@ -142,6 +144,7 @@ package struct RunSession {
       settings: settings
     ) { report.crew($0, step: state.position.step) }
     crew.local = local
+    crew.desk = try DataDesk(endpoint, store, rate: deliveryRate)
     crew.status = status
     crew.expectsOthers = expectsOthers
     if allowsMixedProcessors {

@@ -64,6 +64,8 @@ package struct RunView: Sendable {
   // The crew
   package var workers: [Membership.Member] = []
   package var traffic = Traffic()
+  /// Of the store, to workers that have none.
+  package var deliveredBytes = 0
   package var refusedMessages = 0
   package var connectionsTurnedAway = 0
   /// The last ones, the newest last.
@@ -176,7 +178,7 @@ extension CrewEvent.Kind {
   /// Whether something went wrong, as against came about.
   package var isFault: Bool {
     switch self {
-    case .join, .spare, .restart, .recovery, .topology, .audit: false
+    case .join, .spare, .restart, .recovery, .topology, .audit, .delivery: false
     default: true
     }
   }

@@ -43,6 +43,8 @@ final class StepWork: CrewWork {
   private static let patience = 2.0
   private static let leastDelay = Duration.milliseconds(100)
   private static let lookInterval = Duration.milliseconds(20)
+  /// How often it is looked whether a worker still waits for its clips.
+  private static let dataDelay = Duration.milliseconds(500)
   /// How long a sum that is whole waits for its audit.
   private static let auditDelay = Duration.seconds(2)
   /// So long slices may be on their way after all lanes should have been computed; and so long after the
@@ -124,6 +126,11 @@ final class StepWork: CrewWork {
       } ?? Self.sharingPatience.unknown)
     guard clock.now >= due else {
       deadline = due
+      return
+    }
+    // Their clips are on their way, which is nobody's slice's fault.
+    if held.holders.contains(where: { isHeld(by: $0) && crew.awaitsData($0) }) {
+      deadline = clock.now + Self.dataDelay
       return
     }
     crew.countUnsharedStep("step \(position.step + 1) did not come together among the workers")
@@ -215,6 +222,10 @@ final class StepWork: CrewWork {
       deadline = due
       return
     }
+    if crew.awaitsData(late.peer, as: idle.peer) {
+      deadline = clock.now + Self.dataDelay
+      return
+    }
     // From the end, where it comes last.
     var first = last
     while last - first + 1 < (lanes.count + 1) / 2, late.lanes.contains(first - 1) { first -= 1 }
@@ -245,8 +256,9 @@ final class StepWork: CrewWork {
       }
       longest = max(longest, timing.elapsed)
       waited += timing.waited
-      crew.observe(
-        peer, secondsPerLane: timing.elapsed / .seconds(1) / Double(timing.lanes.count))
+      // A worker's clips come from here once. Lanes that went elsewhere meanwhile would come again, there.
+      let own = crew.isServed(peer) ? timing.elapsed - timing.waited : timing.elapsed
+      crew.observe(peer, secondsPerLane: own / .seconds(1) / Double(timing.lanes.count))
     case .partial(let partial): try take(partial, from: peer, of: crew)
     case .notFinite(let found) where found.step == position.step:
       guard notFinite.insert(found.lane).inserted else { return }

@@ -5,24 +5,48 @@ import Kernels
 
 /// A worker's life: say hello, take the configuration, then compute what is asked until it is over.
 package struct WorkerLife {
-  package let store: String
+  /// Its store's folder; nil if it has none, and takes the coordinator's.
+  package let store: String?
+  /// Where it keeps what it takes.
+  package let cache: StoreCache
   package let threads: Int
   /// Whether other workers share this machine's cores, so that waiting threads must not spin.
   package let sharesCores: Bool
   package let memory: MemoryBudget
   /// What it shares with a coordinator that has started it.
   package var shared: WorkerMemory?
-  package let announce: (String) -> Void
+  package let announce: @Sendable (String) -> Void
 
   package init(
-    store: String, threads: Int, sharesCores: Bool, memory: MemoryBudget = .machine,
-    announce: @escaping (String) -> Void
+    store: String?, cache: StoreCache = StoreCache(EmbeddedDataset.copies), threads: Int,
+    sharesCores: Bool, memory: MemoryBudget = .machine,
+    announce: @escaping @Sendable (String) -> Void
   ) {
     self.store = store
+    self.cache = cache
     self.threads = threads
     self.sharesCores = sharesCores
     self.memory = memory
     self.announce = announce
+  }
+
+  /// Where a worker without a store keeps what it gets.
+  ///
+  /// - Parameter folder: nil for the user's own cache folder
+  /// - Throws: `TrainingError` if a folder that was named cannot be made
+  package static func cache(_ folder: String?, limit: ByteAmount?) throws -> StoreCache {
+    let limit = limit?.bytes ?? StoreCache.defaultLimit
+    guard let folder else { return StoreCache(EmbeddedDataset.copies, limit: limit) }
+    let url = URL(fileURLWithPath: folder)
+    do {
+      try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+    } catch {
+      throw TrainingError(
+        .unavailable,
+        "cannot make the folder \(folder): \(error.localizedDescription); name another one with --cache"
+      )
+    }
+    return StoreCache(url, limit: limit)
   }
 
   /// A welcome with this word wants workers that listen to each other.
@@ -141,25 +165,32 @@ package struct WorkerLife {
   ) throws {
     let configuration: Configuration
     let store: Store
+    let delivery: Delivery?
     let welcomed: Welcome
     switch try orders.next() {
     case .welcome(let welcome):
       welcomed = welcome
       configuration = try Configuration(
         yaml: welcome.configuration, place: "the coordinator's configuration")
-      store = try open(welcome)
+      guard let opened = try open(welcome, orders, endpoint) else { return }
+      (store, delivery) = opened
     case .refuse(let reason): throw Self.refused(endpoint, reason)
     case .bye: return
     default:
       throw TrainingError(.unavailable, "\(endpoint.address) does not answer as a coordinator does")
     }
+    // Whoever waits for clips ends with the delivery.
+    defer { delivery?.stop() }
     let pool = ThreadPool(threads: threads, spins: sharesCores ? 0 : 20_000)
     defer { pool.stop() }
     let proof = LaneProbe.hash(
       try configuration.resolved(for: store).network(for: store), pool: pool)
     let computer = try LaneComputer(
       configuration, store: store, pool: pool, memory: memory)
-    defer { computer.stop() }
+    defer {
+      delivery?.stop()
+      computer.stop()
+    }
     let count = computer.network.weightCount + 1
     try endpoint.expect(largestVector: count)
     let tree = LaneTree(lanes: configuration.training.lanes)
@@ -197,12 +228,18 @@ package struct WorkerLife {
         orders.awaitParameters(of: slice.step)
       case .gather(let step): try reduction.gather(step: step, send: orders.send)
       case .compute(let order):
-        try compute(order, computer, &reduction, orders, endpoint, hash)
+        try compute(order, computer, delivery, &reduction, orders, endpoint, hash)
       case .evaluate(let order):
         guard let split = Split(rawValue: order.split),
           order.clips.lowerBound >= 0,
           order.clips.upperBound <= store.clipCount(in: split)
         else { throw Self.senseless("clips \(order.clips) of the split \(order.split)") }
+        if delivery != nil {
+          try computer.announce(split, order.clips)
+          if let next = try orders.nextEvaluation(), next.split == order.split {
+            try computer.announce(split, next.clips)
+          }
+        }
         let logits = try computer.logits(split, order.clips)
         try orders.send(
           .scores(Cluster.Scores(job: order.job, clips: order.clips, values: FloatVector(logits))))
@@ -215,8 +252,9 @@ package struct WorkerLife {
 
   /// Computes lanes; the reduction sends their sums as they become complete.
   private func compute(
-    _ order: Compute, _ computer: LaneComputer, _ reduction: inout any WorkerReduction,
-    _ orders: WorkerOrders, _ endpoint: WorkerEndpoint, _ hash: UInt64
+    _ order: Compute, _ computer: LaneComputer, _ delivery: Delivery?,
+    _ reduction: inout any WorkerReduction, _ orders: WorkerOrders, _ endpoint: WorkerEndpoint,
+    _ hash: UInt64
   ) throws {
     guard order.stepInEpoch >= 0, order.stepInEpoch < computer.schedule.stepsPerEpoch,
       (0..<Int.max).contains(order.epoch), (0..<Int.max).contains(order.step),
@@ -227,10 +265,15 @@ package struct WorkerLife {
     let (start, waitedBefore) = (clock.now, computer.waited)
     reduction.begin(order, parametersHash: hash)
     computer.announce(epoch: order.epoch, stepInEpoch: order.stepInEpoch, lanes: order.lanes)
+    delivery?.follow(
+      computer.schedule, epoch: order.epoch, step: order.stepInEpoch, lanes: order.lanes)
     for (done, lane) in order.lanes.enumerated() {
       // Somebody else was faster, or nobody waits any more.
       if try orders.areBeyond(step: order.step) { return }
       endpoint.report(Cluster.Progress(step: order.step, done: done, total: order.lanes.count))
+      while !computer.hasClips(
+        epoch: order.epoch, stepInEpoch: order.stepInEpoch, lane: lane, within: Self.lookAround)
+      { if try orders.areBeyond(step: order.step) { return } }
       let contribution = try computer.contribution(
         step: order.step, epoch: order.epoch, stepInEpoch: order.stepInEpoch, lane: lane,
         clipsInStep: order.clipsInStep, in: reduction.room(for: lane))
@@ -253,10 +296,31 @@ package struct WorkerLife {
     }
   }
 
-  private func open(_ welcome: Welcome) throws -> Store {
-    let store = try Store(URL(fileURLWithPath: store))
-    try welcome.require(store)
-    return store
+  /// Whoever waits for clips looks so often whether they are still wanted.
+  private static let lookAround = Duration.milliseconds(100)
+
+  /// The run's store: this worker's own; the embedded one, if that is it and is here; or the coordinator's.
+  ///
+  /// - Returns: nil if the worker is dismissed meanwhile
+  private func open(
+    _ welcome: Welcome, _ orders: WorkerOrders, _ endpoint: WorkerEndpoint
+  ) throws -> (Store, Delivery?)? {
+    if let store {
+      let store = try Store(URL(fileURLWithPath: store))
+      try welcome.require(store)
+      return (store, nil)
+    }
+    if let embedded = EmbeddedDataset.finishedStore,
+      embedded.fingerprint == welcome.storeFingerprint
+    {
+      return (embedded, nil)
+    }
+    let copy = try StoreCopy.fetch(
+      welcome.storeFingerprint, into: cache, from: endpoint, isDismissed: orders.isDismissed,
+      announce: announce)
+    guard let copy else { return nil }
+    let delivery = Delivery(copy, from: endpoint, announce: announce)
+    return (delivery.store, delivery)
   }
 }
 

@@ -66,6 +66,24 @@ package final class WorkerOrders {
     }
   }
 
+  /// Whether the coordinator wants nothing more.
+  func isDismissed() throws -> Bool {
+    while let message = try receive(timeout: .zero) { waiting.append(message) }
+    return waiting.contains { message in
+      switch message {
+      case .bye, .refuse: true
+      default: false
+      }
+    }
+  }
+
+  /// The next forward passes that are ordered, as far as orders have come.
+  func nextEvaluation() throws -> Evaluate? {
+    while let message = try receive(timeout: .zero) { waiting.append(message) }
+    for case .evaluate(let order) in waiting { return order }
+    return nil
+  }
+
   package func send(_ message: Message) throws(ClusterError) {
     while true {
       do throws(ClusterError) { return try endpoint.send(message) } catch {

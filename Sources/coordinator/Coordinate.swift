@@ -65,6 +65,11 @@ import Training
     help: ArgumentHelp(
       "Where workers connect (default: a free port on loopback).", valueName: "tcp://host:port"))
   var bind: String?
+  @Option(
+    help: ArgumentHelp(
+      "Bytes a second that workers without the store may take, all together (default: what links carry).",
+      valueName: "50MB"))
+  var deliveryRate: ByteAmount?
   @Option(name: .customLong("await"), help: "Workers on other machines to wait for.")
   var awaited = 0
   @Option(help: "Workers to begin with; more may come (default: all that are started or awaited).")
@@ -195,6 +200,7 @@ import Training
     session.patience = .seconds(wait)
     session.auditEvery = audit
     session.topology = topology
+    session.deliveryRate = deliveryRate?.bytes
     session.silence = .milliseconds(Int(silence * 1000))
     let local = LocalWorkers(restarts: restarts) { wake() }
     session.local = local
@@ -209,6 +215,10 @@ import Training
     let outcome = try session.run()
     print(outcome.summary)
   }
+}
+
+extension ByteAmount: ExpressibleByArgument {
+  public init?(argument: String) { self.init(argument) }
 }
 
 extension TopologyChoice: ExpressibleByArgument {}

@@ -67,6 +67,9 @@ extension Target {
           Plan.Owner("a", key: PublicKey(bytes: [UInt8](repeating: 7, count: 32))), Plan.Owner(""),
         ])),
     .linked(version: 3, reached: true), .gather(step: 8), .need(step: 8),
+    .fetch(Fetch(ticket: 4, part: 9, offset: 131_072, count: 131_072, isAhead: true)),
+    .piece(Piece(ticket: 4, partBytes: 262_272, bytes: [1, 2, 3])),
+    .piece(Piece(ticket: 4, refusal: "there is no such part")),
     .slice(Slice(step: 8, index: 2, values: [1, -0.0], hash: 5)),
     .heartbeat(Progress(step: 4, done: 1, total: 16)), .drain, .bye, .error(.malformed, "what?"),
   ]

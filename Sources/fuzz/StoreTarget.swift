@@ -52,15 +52,19 @@ extension Target {
 
   /// What a worker without the data set does with what a coordinator sends.
   private static func copy(_ store: Store, from input: StoreInput, to folder: URL) throws {
-    let copy = try Store.beginCopy(
-      in: folder, fingerprint: store.fingerprint, descriptionData: Data(input.description),
-      tableData: Data(input.table))
-    expect(
-      copy.missingBlocks(for: 0..<copy.clipCount).count <= copy.blockCount, "more blocks missing")
-    for (block, bytes) in input.blocks.enumerated() where block < copy.blockCount {
-      try bytes.withUnsafeBytes { try copy.install(block: block, bytes: $0) }
+    let copy = try StoreCopy.begin(
+      in: StoreCache(folder, limit: 1 << 30), fingerprint: store.fingerprint,
+      description: Data(input.description), table: Data(input.table))
+    expect(copy.obstacle == nil, "no copy: \(copy.obstacle.map(\.description) ?? "")")
+    let parts = try StoreParts(store)
+    for clip in 0..<min(store.clipCount, 100) {
+      let sent = try parts.bytes(
+        ofPart: StoreParts.clip(clip), from: 0, count: copy.clipBytes)
+      guard let sent else { preconditionFailure("no clip \(clip)") }
+      expect(copy.isGenuine(sent.bytes, ofClip: clip), "clip \(clip) is another one")
+      let isKept = try copy.keep(sent.bytes, ofClip: clip)
+      expect(!isKept || copy.read(clip) == sent.bytes, "clip \(clip) has changed")
     }
-    try readEverything(of: copy)
   }
 
   private static func store(

@@ -8,7 +8,7 @@ import Training
   static let configuration = CommandConfiguration(
     commandName: "worker", abstract: "Compute gradients for a coordinator.",
     discussion: """
-      worker --connect tcp://HOST:5700 --keys keys --data STORE
+      worker --connect tcp://HOST:5700 --keys keys
 
       Exit codes: 0 the run is over; 64 wrong usage; 65 bad data or keys; 69 the coordinator is \
       unavailable or refuses this worker; 130 interrupted.
@@ -17,8 +17,20 @@ import Training
   @Option(help: ArgumentHelp("The coordinator's address.", valueName: "tcp://host:port"))
   var connect: String
   @Option(
-    help: ArgumentHelp("The store that the run trains on, on this machine.", valueName: "store"))
+    help: ArgumentHelp(
+      "The store that the run trains on, on this machine (default: clips come from the coordinator).",
+      valueName: "store"))
   var data: String?
+  @Option(
+    help: ArgumentHelp(
+      "Where clips that come from coordinators are kept (default: ~/.cache/tutti/stores).",
+      valueName: "folder"))
+  var cache: String?
+  @Option(
+    help: ArgumentHelp(
+      "The most that they may take there, all together (default: 50GB). A twentieth of the disk stays free.",
+      valueName: "20GB"))
+  var cacheLimit: ByteAmount?
   @Option(help: "Threads to compute with (default: one a core).")
   var threads: Int?
   @Option(
@@ -63,11 +75,11 @@ import Training
     if insecure, !ZeroMQTransport.isLocal(connect) {
       Program.say("warning: --insecure: whoever answers at \(connect) is believed")
     }
-    let store = try data.map { URL(fileURLWithPath: $0) } ?? Program.embeddedStore()
     let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
     var life = WorkerLife(
-      store: store.path, threads: threads, sharesCores: leashed, memory: memory ?? .machine,
-      announce: Program.say)
+      store: data, cache: try WorkerLife.cache(cache, limit: cacheLimit), threads: threads,
+      sharesCores: leashed,
+      memory: memory ?? .machine, announce: Program.say)
     if sharesMemory { life.shared = try LocalWorkers.inheritedMemory() }
     Program.allowManyConnections()
     let wake = Wake()
@@ -99,6 +111,10 @@ import Training
     }
     return read
   }
+}
+
+extension ByteAmount: ExpressibleByArgument {
+  public init?(argument: String) { self.init(argument) }
 }
 
 extension MemoryBudget: ExpressibleByArgument {

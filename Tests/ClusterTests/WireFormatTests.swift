@@ -22,6 +22,10 @@ import Testing
     .linked(version: 3, reached: true), .linked(version: 4, reached: false),
     .slice(Slice(step: 8, index: 2, values: [1, -0.0], hash: 5)), .gather(step: 8),
     .need(step: 8),
+    .fetch(Fetch(ticket: 4, part: 9, offset: 131_072, count: 131_072, isAhead: true)),
+    .fetch(Fetch(ticket: .max, part: 0, offset: 0, count: 1)),
+    .piece(Piece(ticket: 4, partBytes: 262_272, bytes: [1, 2, 3])),
+    .piece(Piece(ticket: 4, refusal: "ü")),
     .timing(
       Timing(step: 9, lanes: 3..<8, elapsed: .seconds(2), waited: .nanoseconds(1_234_567))),
     .timing(Timing(step: 9, lanes: 3..<4, elapsed: .zero, waited: .zero, hash: .max)),

@@ -243,22 +243,6 @@ import Testing
     #expect(try folder.contents(of: "store") == expected(data))
   }
 
-  @Test("a copy of another store does not take the place of an unfinished one")
-  func copyIntoUnfinished() throws {
-    let folder = try TemporaryFolder()
-    let data = SmallDataset()
-    let other = try data.write(folder.file("other"))
-    try begin(data, in: folder.file("store"), clips: 8)
-    let table = try Data(contentsOf: folder.file("other/clips.table"))
-    let error = try thrown {
-      _ = try Store.beginCopy(
-        in: folder.file("store"), fingerprint: other.fingerprint,
-        descriptionData: try other.descriptionData(), tableData: table)
-    }
-    #expect(error?.code == .occupied)
-    #expect(try goOn(data, in: folder.file("store")) == [0, 1])
-  }
-
   @Test("quarantined clips are counted by the kind of their reason, also those taken over")
   func quarantineCounts() throws {
     let folder = try TemporaryFolder()

@@ -1,4 +1,5 @@
 import Cluster
+import Dataset
 import Foundation
 import Synchronization
 import Training
@@ -12,6 +13,8 @@ struct InProcessRun {
   var threads = 1
   var resumes = false
   var topology = TopologyChoice.star
+  /// Where each worker keeps what it gets from the coordinator; empty if they have the store.
+  var caches: [StoreCache] = []
   /// Asked between events; a word ends the run as a signal would.
   var interruption: @Sendable (Scene) -> String? = { _ in nil }
 
@@ -63,11 +66,11 @@ struct InProcessRun {
     session.patience = .seconds(5)
     let ended = DispatchGroup()
     session.launch = { launching in
-      for _ in 0..<workers {
+      for number in 0..<workers {
         ended.enter()
         let thread = Thread {
           defer { ended.leave() }
-          do { try work(launching.address, transport, scene) } catch {
+          do { try work(number, launching.address, transport, scene) } catch {
             scene.say("a worker ended: \(error)")
           }
         }
@@ -85,13 +88,18 @@ struct InProcessRun {
     }
   }
 
-  private func work(_ address: String, _ transport: InProcessTransport, _ scene: Scene) throws {
+  private func work(
+    _ number: Int, _ address: String, _ transport: InProcessTransport, _ scene: Scene
+  ) throws {
     let endpoint = try WorkerEndpoint(
       connectingTo: address, over: transport, hello: WorkerLife.hello(threads: threads))
     defer { endpoint.close() }
     scene.add(endpoint)
-    try WorkerLife(store: store, threads: threads, sharesCores: true, announce: scene.say)
-      .serve(endpoint, over: transport)
+    let cache = caches.isEmpty ? nil : caches[number % caches.count]
+    try WorkerLife(
+      store: cache == nil ? store : nil, cache: cache ?? StoreCache(URL(fileURLWithPath: "/")),
+      threads: threads, sharesCores: true, announce: { scene.say($0) }
+    ).serve(endpoint, over: transport)
   }
 }
 
