@@ -206,7 +206,7 @@ struct RunPlanTests {
     #expect(most("lanes") == 8)
     #expect(most("connections") == 1024)
     #expect(most("clips") == 201_680 / 4)
-    #expect(most("files") == 999)
+    #expect(most("files:") == 999)
     // 500 ms of computing against 8.5 ms a vector each way.
     let star = try #require(most("the coordinator's link"))
     #expect((20...40).contains(star), "\(star)")
