@@ -173,7 +173,7 @@ struct RunPlanTests {
         workers: workers,
         link: bandwidth.map { .init(bitsPerSecond: $0, latencySeconds: 1e-4, isEncrypted: true) }),
       rates)
-    (plan.memory, plan.descriptors) = (16_000_000_000, 1024)
+    (plan.memory, plan.descriptors) = (1_000_000_000, 1024)
     return plan
   }
 
