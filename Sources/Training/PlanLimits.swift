@@ -25,23 +25,21 @@ extension RunPlan {
   private var lanesLimit: PlanLimit {
     PlanLimit(
       workers: lanes,
-      what: "lanes: a run has \(lanes), and further workers stand by as spares",
-      advice: "training.lanes (another run: a step then has more clips)")
+      what: "lanes: a run has \(lanes), further workers are spares", advice: "training.lanes")
   }
 
   private var clipsLimit: PlanLimit {
     let most = max(1, clips.train / configuration.training.clipsPerLane)
     return PlanLimit(
       workers: most,
-      what: "clips: with as many lanes as workers a step takes all \(clips.train)",
-      advice: "training.clipsPerLane, lower")
+      what: "clips: a step takes all \(clips.train)", advice: "training.clipsPerLane, lower")
   }
 
   private var peersLimit: PlanLimit {
     let most = EndpointSettings().maximumPeers
     return PlanLimit(
-      workers: most, what: "connections: a coordinator takes \(most) workers",
-      advice: "--threads: fewer workers, more threads each")
+      workers: most, what: "connections: a coordinator takes \(most)",
+      advice: "fewer workers, more --threads each")
   }
 
   private func model(filled workers: Int) -> StepModel {
@@ -51,7 +49,7 @@ extension RunPlan {
   private var exchangeLimits: [PlanLimit?] {
     guard cluster.link != nil else {
       return [
-        limit("processors: moving vectors takes longer than computing", "training.clipsPerLane") {
+        limit("processors: messages take longer than computing", "training.clipsPerLane") {
           let step = $0.step(.star)
           return step.wayIn + step.wayOut + step.sum <= step.compute
         }
@@ -59,22 +57,21 @@ extension RunPlan {
     }
     return [
       limit(
-        "the coordinator's link (star): it is busy for longer than the workers compute",
-        "--topology sharded, training.wire, training.clipsPerLane"
+        "the coordinator's link (star) is busy for longer than computing takes",
+        "--topology sharded, training.wire"
       ) {
         let step = $0.step(.star)
         return step.link <= step.compute
       },
       limit(
-        "the coordinator's processor (star): frames and messages take longer than computing",
-        "--topology sharded, training.clipsPerLane"
+        "the coordinator's processor (star) is busy for longer than computing takes",
+        "--topology sharded"
       ) {
         let step = $0.step(.star)
         return step.processing <= step.compute
       },
       limit(
-        "messages (sharded): each worker sends one to every other, which takes longer than computing",
-        "--topology star, training.clipsPerLane"
+        "messages of all to all (sharded) take longer than computing", "training.clipsPerLane"
       ) {
         let step = $0.step(.sharded)
         return step.processing <= step.compute
@@ -107,12 +104,11 @@ extension RunPlan {
       return most < Self.horizon - 1 ? PlanLimit(workers: most, what: what, advice: advice) : nil
     }
     let ofCoordinator = limit(
-      "files: the coordinator may have \(descriptors) open, connections among them",
-      "ulimit -Hn on its machine", coordinatorDescriptors)
+      "files: the coordinator may have \(descriptors)", "ulimit -Hn there", coordinatorDescriptors)
     guard cluster.link != nil else { return [ofCoordinator] }
     let ofWorkers = limit(
-      "files (sharded): each worker is connected to all others, and may have \(descriptors) open",
-      "ulimit -Hn on theirs, --topology star"
+      "files (sharded): a worker, connected to all others, may have \(descriptors)",
+      "ulimit -Hn there"
     ) { Self.workerDescriptors(owners: $0) }
     return [ofCoordinator, ofWorkers]
   }
@@ -127,7 +123,6 @@ extension RunPlan {
     return PlanLimit(
       workers: most,
       what: "memory: \(whose) would take more than \(MemoryBudget.text(memory))",
-      advice: cluster.link == nil
-        ? "more machines, training.clipsPerLane" : "--topology sharded, a machine with more")
+      advice: cluster.link == nil ? "more machines, training.clipsPerLane" : "--topology sharded")
   }
 }

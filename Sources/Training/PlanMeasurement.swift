@@ -94,14 +94,15 @@ package struct PlanMeasurement {
     let values = [Float](repeating: 1, count: network.weightCount)
     let target = Storage(count: network.weightCount)
     var sum = LaneSum(tree: LaneTree(lanes: 2), count: values.count)
+    let waiting = FloatVector(values)
     let added = Self.median {
       sum.reset()
-      _ = sum.add(values.span, at: 0..<1)
+      // Kept as it is, not copied.
+      _ = sum.add(waiting, at: 0..<1)
       _ = sum.add(values.span, at: 1..<2)
     }
     let copied = Self.median { _ = copyAndHash(values.span, to: target.buffer) }
-    // The first of the two was copied.
-    return (max(0, added - copied), copied)
+    return (added, copied)
   }
 
   /// Seconds of a run of `body` in the middle of several, after one that does not count: at least three, and

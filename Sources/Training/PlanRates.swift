@@ -13,6 +13,13 @@ package struct PlanRates: Codable, Equatable, Sendable {
     package var multiplyAdds: Int
     package var clipsPerLane: Int
     package var threads: Int
+
+    package init(
+      network: String, weights: Int, multiplyAdds: Int, clipsPerLane: Int, threads: Int
+    ) {
+      (self.network, self.weights, self.multiplyAdds) = (network, weights, multiplyAdds)
+      (self.clipsPerLane, self.threads) = (clipsPerLane, threads)
+    }
   }
 
   /// What moving something costs: on this machine, with coordinator and workers on its cores, and in seconds of

@@ -95,6 +95,7 @@ package struct RunPlan {
     let step = step(workers: workers)
     let ways = step.wayIn + step.wayOut
     if step.compute >= max(ways, step.sum + step.update) {
+      if model(workers: workers).contention > 1 { return "cores" }
       return workers >= lanes ? "lanes" : "computing"
     }
     if step.sum + step.update > ways { return "coordinator" }
@@ -128,7 +129,9 @@ package struct RunPlan {
   // MARK: Memory and descriptors
 
   /// Of a process before it has a network: the program, its libraries and its threads.
-  private static let processBytes = 40_000_000
+  private static let processBytes = 45_000_000
+  /// Of the coordinator for each worker, whatever the network.
+  private static let peerBytes = 150_000
   /// What libzmq holds for a connection and a direction.
   private static let queueBytes = 16 << 20
 
@@ -145,7 +148,8 @@ package struct RunPlan {
   /// At most: when all vectors are on their way at once.
   package func coordinatorBytes(workers: Int, lanes: Int, _ topology: Topology) -> Int {
     let own =
-      Self.processBytes + 6 * vectorBytes + LaneProbe.memory(network, threads: 1)
+      Self.processBytes + workers * Self.peerBytes + 6 * vectorBytes
+      + LaneProbe.memory(network, threads: 1)
       + 20 * clips.validation * clips.tags
     let busy = min(workers, lanes)
     if cluster.link == nil { return own + (2 + busy) * vectorBytes }

@@ -4,7 +4,7 @@ import Foundation
 extension RunPlan {
   /// One screen for people.
   package var text: String {
-    [head, stepText, table, trafficText, memoryText, limitsText].joined(separator: "\n")
+    [head, stepText, table, trafficText + memoryText, limitsText].joined(separator: "\n")
   }
 
   private var head: String {
@@ -49,7 +49,7 @@ extension RunPlan {
     let rows = counts.map { count in
       let step = step(workers: count)
       return [
-        "\(count)", Units.time(step.seconds), Units.short(clipsPerStep / step.seconds),
+        "\(count)", Units.long(step.seconds), Units.short(clipsPerStep / step.seconds),
         String(format: "%.0f %%", 100 * first / step.seconds / Double(count)),
         Units.long(epochSeconds(workers: count)), bound(workers: count),
       ]
@@ -94,7 +94,7 @@ extension RunPlan {
   }
 
   private var limitsText: String {
-    "what breaks first, as workers are added (with a lane for each):\n"
+    "what breaks first, as workers are added with a lane for each, and what to turn:\n"
       + limits.filter { $0.workers < Self.horizon }.map { limit in
         let passed = limit.workers < cluster.workers ? " (here)" : ""
         return "  beyond \(limit.workers)\(passed): \(limit.what) -> \(limit.advice)\n"

@@ -12,11 +12,12 @@ import Cluster
 /// A step is computing, way in, sum, update and way out, one after the other:
 ///
 /// - computing: n·(t + a·M). Workers of one machine share its cores: t grows with threads over cores.
-/// - star, out and in each: max(W·M/B, W·M·u + 2·W·m) + λ + r/2 + f·u/2. All goes through the coordinator's link
+/// - star, out and in each: max(W·M/B + f·u/2, W·M·u + 2·W·m) + λ + r/2. All goes through the coordinator's link
 ///   and processor; the last frame is processed when it has come. What a worker adds up before its last
-///   lane travels meanwhile, as far as the link can.
-/// - sharded, each: max(M/B, M·u + 2·W·m) + max(M·(W−1)/(W·B), 2·M·(W−1)/W·u + 2·(W−1)·m) + 2·λ + r + f·u: the
-///   coordinator's part, and that of the workers among each other; out, also c·M for the check.
+///   lane travels meanwhile, as far as the link can. Links carry both ways at once, and who has its weights
+///   first sends while others still get theirs: in, M/B·(W−1)/W less.
+/// - sharded, each: max(M/B + f·u/2, M·u + 2·W·m) + max(M·(W−1)/(W·B) + f·u/2, 2·M·(W−1)/W·u + 2·(W−1)·m) + 2·λ
+///   + r: the coordinator's part, and that of the workers among each other; out, also c·M for the check.
 /// - shared memory: out c·M·(1 + ⌈W/cores⌉) + r/2 + 2·W·m; in r/2 + 2·W·m.
 /// - sum: a·M for the last addition; in shared memory, where nobody has added while vectors came, for all.
 /// - update: measured; it does not depend on W.
@@ -150,8 +151,10 @@ package struct StepModel {
   private struct Hop {
     var link: Double
     var processing: Double
+    /// The part of the processing that comes after all else, that of the last frame.
+    var last: Double
     var waiting: Double
-    var seconds: Double { max(link, processing) + waiting }
+    var seconds: Double { max(link + last, processing) + waiting }
   }
 
   /// - Parameters:
@@ -176,8 +179,8 @@ package struct StepModel {
       last = frame * byte.processorSeconds / 2
     }
     return Hop(
-      link: bytes / link.bytesPerSecond, processing: processing,
-      waiting: link.latencySeconds + rates.roundTripSeconds / 2 + last)
+      link: bytes / link.bytesPerSecond, processing: processing, last: last,
+      waiting: link.latencySeconds + rates.roundTripSeconds / 2)
   }
 
   private func star(_ link: Cluster.Link) -> Step {
@@ -187,7 +190,9 @@ package struct StepModel {
         link, bytes: bytes, messages: 2 * count, allBytes: bytes, allMessages: 2 * count,
         streams: busy, frame: job.vectorBytes)
     }
-    let (out, back) = (way(count * job.vectorBytes), way(sums.lastBytes))
+    let out = way(count * job.vectorBytes)
+    var back = way(sums.lastBytes)
+    back.link -= back.link / count * (count - 1) / count
     let compute = Double(sums.lanes) * secondsPerLane
     let earlier = (sums.bytes - sums.lastBytes) / link.bytesPerSecond
     let late = max(0, earlier - (compute - secondsPerLane))

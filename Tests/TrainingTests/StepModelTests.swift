@@ -53,7 +53,9 @@ struct StepModelTests {
       let model = model(workers, lanes: 8, link: link, rates())
       let star = model.step(.star)
       #expect(near(star.wayOut, 0.001 + 0.01 * Double(workers)))
-      #expect(near(star.wayIn, star.wayOut))
+      // The first sends while the others still get their weights.
+      let early = 0.01 * Double(workers - 1) / Double(workers)
+      #expect(near(star.wayIn, star.wayOut - early))
       #expect(star.coordinatorSent == 1e6 * Double(workers))
       #expect(star.coordinatorReceived == 1e6 * Double(workers))
       #expect(near(star.sum, 0.001) && star.update == 0.003)
@@ -109,14 +111,17 @@ struct StepModelTests {
     // 80 ns a byte is a fifth of that at a coordinator on its own machine: half of it, on two threads.
     let slow = rates(byte: 8e-8)
     let star = model(4, lanes: 4, link: link, slow).step(.star)
-    #expect(near(star.wayOut, 0.001 + 4e6 * 2e-8 + 1e6 * 4e-8))
+    #expect(near(star.wayOut, 0.001 + 4e6 * 2e-8))
     let encrypted = Link(
       bitsPerSecond: link.bitsPerSecond, latencySeconds: 0.001, isEncrypted: true)
     #expect(
       model(4, lanes: 4, link: encrypted, slow).step(.star).wayOut > 5 * star.wayOut)
     // On one machine everybody's processing is one sum.
     let one = model(4, lanes: 4, link: link, isOneMachine: true, slow).step(.star)
-    #expect(near(one.wayOut, 0.001 + 4e6 * 8e-8 + 4e6 * 4e-8))
+    #expect(near(one.wayOut, 0.001 + 4e6 * 8e-8))
+    // Where the link is slower, only the last frame's comes on top.
+    let quick = model(4, lanes: 4, link: link, rates(byte: 8e-9)).step(.star)
+    #expect(near(quick.wayOut, 0.001 + 0.04 + 1e6 * 4e-9))
     // Each worker has a message for each other.
     let chatty = rates(message: 1e-3)
     let few = model(8, lanes: 8, link: link, chatty).step(.sharded).processing
@@ -168,7 +173,7 @@ struct RunPlanTests {
         workers: workers,
         link: bandwidth.map { .init(bitsPerSecond: $0, latencySeconds: 1e-4, isEncrypted: true) }),
       rates)
-    (plan.memory, plan.descriptors) = (16_000_000_000, 1024)
+    (plan.memory, plan.descriptors) = (1_000_000_000, 1024)
     return plan
   }
 
@@ -206,7 +211,7 @@ struct RunPlanTests {
     #expect(most("lanes") == 8)
     #expect(most("connections") == 1024)
     #expect(most("clips") == 201_680 / 4)
-    #expect(most("files") == 999)
+    #expect(most("files:") == 999)
     // 500 ms of computing against 8.5 ms a vector each way.
     let star = try #require(most("the coordinator's link"))
     #expect((20...40).contains(star), "\(star)")
