@@ -97,7 +97,9 @@ struct ComparisonFigures {
       guard let x = value(entry), x > 0, let y = group.area(entry) else { return nil }
       return Point(entry: entry, network: entry.run.configuration?.model.network, x: x, y: y)
     }
-    guard let x = Axis.logarithmic(points.map(\.x)), let y = Axis.around(points.map(\.y), most: 1)
+    // One point is compared with nothing.
+    guard points.count > 1, let x = Axis.logarithmic(points.map(\.x)),
+      let y = Axis.around(points.map(\.y), most: 1)
     else { return nil }
     let networks = Configuration.Network.allCases.filter { network in
       points.contains { $0.network == network }

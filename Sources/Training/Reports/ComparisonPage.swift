@@ -6,6 +6,9 @@ package struct ComparisonPage {
 
   package init(_ runs: [RunReading]) { self.runs = ComparedRuns(runs) }
 
+  /// Runs on the page: each once.
+  package var count: Int { runs.entries.count }
+
   package var page: Markup {
     let count = Figure.count(runs.entries.count, "run")
     let head: Markup = "<header><h1>\(count) compared</h1></header>\n\(notes)"
@@ -62,7 +65,7 @@ package struct ComparisonPage {
       case .stopped: " (stopped)"
       }
     return ["\(entry.sign.glyph) \(entry.number) \(entry.label)\(suffix)"]
-      + (letter.map { ["\($0): \(entry.run.storeName ?? "not known")"] } ?? []) + [
+      + (letter.map { ["\($0)"] } ?? []) + [
         "\(run.network)", "\(run.weightsAndBiases.map(Figure.whole) ?? "–")",
         "\(run.tags.map { Figure.whole($0.count) } ?? "–")", "\(Figure.whole(history.lastStep))",
         "\(history.best?.rocAUC, digits: 4)", "\(history.end?.testROCAUC, digits: 4)",

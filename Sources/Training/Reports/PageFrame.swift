@@ -28,7 +28,7 @@ enum PageFrame {
   /// The numbers that matter, as a list of cards.
   static func cards(_ cards: [(name: String, value: String, more: String)]) -> Markup {
     let items: [Markup] = cards.map {
-      "<div><dt>\($0.name)</dt><dd>\($0.value)<small>\($0.more.isEmpty ? "\u{a0}" : $0.more)</small></dd></div>"
+      "<div><dt>\($0.name)</dt><dd>\($0.value) <small>\($0.more.isEmpty ? "\u{a0}" : $0.more)</small></dd></div>"
     }
     return "<dl class=\"cards\">\(items)</dl>"
   }
@@ -130,7 +130,7 @@ enum PageFrame {
     td.text { white-space: normal; min-width: 14em; }
     th.number, td.number { text-align: right; white-space: nowrap; min-width: 0; padding: 4px 0 4px 14px; }
     .number + td, .number + th { padding-left: 20px; }
-    thead th.number { white-space: normal; } tbody th code { white-space: nowrap; } code { font-size: 13px; overflow-wrap: anywhere; }
+    thead th.number { white-space: normal; } tbody th code { white-space: nowrap; } td code { display: inline-block; max-width: 24em; white-space: normal; } code { font-size: 13px; overflow-wrap: anywhere; }
     .bars { columns: 2 380px; column-gap: 36px; } .bars div { break-inside: avoid; }
     .bars table { table-layout: fixed; } .bars th, .bars td { padding: 2px 8px 2px 0; border: 0; font-size: 14px; }
     .bars tbody th { min-width: 0; width: 34%; } .bars thead th:first-child { width: 34%; }
@@ -161,7 +161,7 @@ enum PageFrame {
       body { font-size: 10.5pt; background: #fff; } main { max-width: none; padding: 0; }
       * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
       section, figure { border-color: #ccc; } section { border: 0; padding: 8px 0; }
-      figure, .strip span, tr, .cards { break-inside: avoid; } h2, h3, .note, figcaption { break-after: avoid; }
+      figure, .strip span, tr, .cards { break-inside: avoid; } h2, h3, .note, figcaption, caption, thead { break-after: avoid; }
       .figures { grid-template-columns: 1fr 1fr; } .plot { height: 170px; } .scroll { overflow: visible; }
       .heat { width: 100%; } details::details-content { content-visibility: visible; display: block; }
       summary { display: none; } table { font-size: 9pt; } th, td { padding: 2pt 6pt 2pt 0; }

@@ -19,8 +19,9 @@ package struct ReportRequest {
       page = RunPage(readings[0]).page
       summary = Self.summary(readings[0])
     } else {
-      page = ComparisonPage(readings).page
-      summary = "\(readings.count) runs"
+      let comparison = ComparisonPage(readings)
+      page = comparison.page
+      summary = Figure.count(comparison.count, "run")
     }
   }
 

@@ -8,7 +8,7 @@ struct RunSign {
   var dashes: String { ["", "7 4", "2 4", "9 3 2 3", "14 4", "4 2"][index / PageFrame.hues % 6] }
 
   private var shape: Markup {
-    switch (index / PageFrame.hues + index) % 6 {
+    switch (index / PageFrame.hues + index % PageFrame.hues) % 6 {
     case 0: "<circle r=\"4.6\"/>"
     case 1: "<path d=\"M-4.2-4.2h8.4v8.4h-8.4z\"/>"
     case 2: "<path d=\"M0-5.4L5.2 4h-10.4z\"/>"
