@@ -7,7 +7,7 @@ import Foundation
 ///
 /// A thread of its own asks and takes in. Clips that somebody will read at once come first; while there are
 /// none, those that the worker's lanes will need. Training begins when the first are here.
-package final class Delivery: ClipSupply, @unchecked Sendable {
+package final class ClipDelivery: ClipSupply, @unchecked Sendable {
   private let endpoint: WorkerEndpoint
   private let copy: StoreCopy
 
@@ -292,11 +292,11 @@ extension StoreCopy {
   ) throws -> StoreCopy? {
     let report = DeliveryReport(announce)
     func describe(_ copy: StoreCopy, _ verb: String) -> StoreCopy {
-      let size = Double(copy.clipBytes) * Double(copy.description.clips.total) / 1e9
+      let clips = copy.description.clips.total
+      let size = MemoryBudget.text(clips * copy.clipBytes)
       let place = copy.obstacle.map { "nothing is kept: \($0)" } ?? "\(verb) \(copy.folder.path)"
       report.say(
-        "\(copy.description.clips.total) clips, "
-          + String(format: "%.1f GB when all are needed; ", size) + place)
+        "\(clips) clips, \(size) if all are needed; \(place)")
       return copy
     }
     if let copy = open(in: cache, fingerprint: fingerprint) {
