@@ -252,7 +252,8 @@ struct DeliveryReport {
   private var since = ContinuousClock.now
   private var said: Set<String> = []
 
-  private static let interval = Duration.seconds(15)
+  /// Longer each time: who waits looks at the beginning.
+  private var interval = Duration.seconds(15)
 
   init(_ announce: @escaping @Sendable (String) -> Void) { self.announce = announce }
 
@@ -262,7 +263,7 @@ struct DeliveryReport {
     self.bytes += bytes
   }
 
-  var isDue: Bool { bytes > 0 && .now - since > Self.interval }
+  var isDue: Bool { bytes > 0 && .now - since > interval }
 
   mutating func tell(here: Int, of ahead: ReadAhead, hasAll: Bool) {
     let (count, lanes) = (ahead.share.count, text(ofLanes: ahead.lanes))
@@ -273,6 +274,7 @@ struct DeliveryReport {
       say("\(here) of \(count) clips of \(lanes) are here" + String(format: ", %.1f MB/s", rate))
     }
     bytes = 0
+    interval = min(interval * 2, .seconds(600))
   }
 
   mutating func sayOnce(_ text: String) { if said.insert(text).inserted { say(text) } }
