@@ -41,6 +41,8 @@ package final class Crew {
   private var weights = StepWeights()
   private var sharing: Sharing
   private var jobs: UInt64 = 0
+  /// Who has evaluated which clips of a split lately.
+  private var answerers: [Split: [Int: PeerID]] = [:]
   private var work: (any CrewWork)?
   private var hope: Hope
   /// Processes whose end has been told.
@@ -158,8 +160,10 @@ package final class Crew {
   /// Logits of all clips of a split by the weights sent last, `[clips, tags]`.
   package func logits(_ split: Split, clips: Int, tags: Int) throws -> [Float] {
     jobs += 1
-    let evaluation = EvaluationWork(job: jobs, split, clips: clips, tags: tags)
+    let evaluation = EvaluationWork(
+      job: jobs, split, clips: clips, tags: tags, before: answerers[split] ?? [:])
     try perform(evaluation)
+    answerers[split] = evaluation.answerers
     return evaluation.logits
   }
 

@@ -20,6 +20,8 @@ package final class DataDesk: Sendable {
 
   private struct State {
     var members: Set<PeerID> = []
+    /// Who has been one, and may have asked before it left.
+    var former: Set<PeerID> = []
     /// Members that have fetched, and when somebody there was last known to wait for data.
     var takers: Set<PeerID> = []
     var awaited: [PeerID: ContinuousClock.Instant] = [:]
@@ -53,7 +55,7 @@ package final class DataDesk: Sendable {
 
   func forget(_ peer: PeerID) {
     state.withLock {
-      $0.members.remove(peer)
+      if $0.members.remove(peer) != nil { $0.former.insert(peer) }
       $0.takers.remove(peer)
       $0.awaited[peer] = nil
     }
@@ -99,7 +101,7 @@ package final class DataDesk: Sendable {
         }
         guard .now >= due, !isIdle else { continue }
         let (peer, fetch) = urgent.isEmpty ? ahead.removeFirst() : urgent.removeFirst()
-        let piece = answer(to: fetch, from: peer)
+        guard let piece = answer(to: fetch, from: peer) else { continue }
         try endpoint.answer(piece, to: peer)
         if let rate {
           due =
@@ -112,7 +114,10 @@ package final class DataDesk: Sendable {
     }
   }
 
-  private func answer(to fetch: Fetch, from peer: PeerID) -> Piece {
+  /// - Returns: nil if it is gone
+  private func answer(to fetch: Fetch, from peer: PeerID) -> Piece? {
+    let isGone = state.withLock { $0.former.contains(peer) }
+    if isGone { return nil }
     let isMember = state.withLock { state in
       guard state.members.contains(peer) else { return false }
       if state.takers.insert(peer).inserted { state.news.append(.taker(peer)) }

@@ -19,6 +19,10 @@ final class EvaluationWork: CrewWork {
   private var missing: Set<Range<Int>>
   private var isDuplicated: Set<Range<Int>> = []
   private(set) var logits: [Float]
+  /// Who has answered for the clips from a position on, in the evaluation before and in this one. Who has
+  /// had some gets them again if he can: he may have them on his disk, and others not.
+  private let before: [Int: PeerID]
+  private(set) var answerers: [Int: PeerID] = [:]
   private(set) var deadline: ContinuousClock.Instant?
 
   private let clock = ContinuousClock()
@@ -30,7 +34,8 @@ final class EvaluationWork: CrewWork {
   private static let patience = 3.0
   private static let leastDelay = Duration.milliseconds(100)
 
-  init(job: UInt64, _ split: Split, clips: Int, tags: Int) {
+  init(job: UInt64, _ split: Split, clips: Int, tags: Int, before: [Int: PeerID] = [:]) {
+    self.before = before
     self.job = job
     self.split = split
     self.tags = tags
@@ -47,10 +52,18 @@ final class EvaluationWork: CrewWork {
     deadline = nil
     for round in 0..<Self.ordersAhead {
       for member in crew.ready where held[member.peer, default: []].count <= round {
-        guard let clips = waiting.popLast() else { return try duplicate(crew) }
+        guard let clips = next(for: member.peer) else { return try duplicate(crew) }
         try order(clips, from: member.peer, of: crew)
       }
     }
+  }
+
+  /// What it had before; or else what nobody had; or what another had.
+  private func next(for peer: PeerID) -> Range<Int>? {
+    let index =
+      waiting.lastIndex { before[$0.lowerBound] == peer }
+      ?? waiting.lastIndex { before[$0.lowerBound] == nil } ?? waiting.indices.last
+    return index.map { waiting.remove(at: $0) }
   }
 
   private func order(_ clips: Range<Int>, from peer: PeerID, of crew: Crew) throws {
@@ -105,6 +118,7 @@ final class EvaluationWork: CrewWork {
     answers = (answers.count + 1, answers.time + (clock.now - order.since))
     for holder in held.keys { held[holder]?.removeAll { $0.clips == scores.clips } }
     guard missing.remove(scores.clips) != nil else { return }
+    answerers[scores.clips.lowerBound] = peer
     logits.replaceSubrange(
       (scores.clips.lowerBound * tags)..<(scores.clips.upperBound * tags), with: scores.values.array
     )

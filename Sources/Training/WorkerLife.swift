@@ -165,7 +165,7 @@ package struct WorkerLife {
   ) throws {
     let configuration: Configuration
     let store: Store
-    let delivery: Delivery?
+    let delivery: ClipDelivery?
     let welcomed: Welcome
     switch try orders.next() {
     case .welcome(let welcome):
@@ -252,7 +252,7 @@ package struct WorkerLife {
 
   /// Computes lanes; the reduction sends their sums as they become complete.
   private func compute(
-    _ order: Compute, _ computer: LaneComputer, _ delivery: Delivery?,
+    _ order: Compute, _ computer: LaneComputer, _ delivery: ClipDelivery?,
     _ reduction: inout any WorkerReduction, _ orders: WorkerOrders, _ endpoint: WorkerEndpoint,
     _ hash: UInt64
   ) throws {
@@ -304,7 +304,7 @@ package struct WorkerLife {
   /// - Returns: nil if the worker is dismissed meanwhile
   private func open(
     _ welcome: Welcome, _ orders: WorkerOrders, _ endpoint: WorkerEndpoint
-  ) throws -> (Store, Delivery?)? {
+  ) throws -> (Store, ClipDelivery?)? {
     if let store {
       let store = try Store(URL(fileURLWithPath: store))
       try welcome.require(store)
@@ -319,7 +319,7 @@ package struct WorkerLife {
       welcome.storeFingerprint, into: cache, from: endpoint, isDismissed: orders.isDismissed,
       announce: announce)
     guard let copy else { return nil }
-    let delivery = Delivery(copy, from: endpoint, announce: announce)
+    let delivery = ClipDelivery(copy, from: endpoint, announce: announce)
     return (delivery.store, delivery)
   }
 }

@@ -54,6 +54,22 @@ import Testing
     for key in keys.reversed() + keys { try check(try prefetcher.take(key), key) }
   }
 
+  @Test("a wait ends when the batch lies ready, and does not begin where nothing is to come")
+  func waits() throws {
+    let prefetcher = prefetcher(depth: 1)
+    let keys = keys(epochs: 0..<5)
+    #expect(prefetcher.wait(for: keys[7], timeout: .seconds(60)))
+    prefetcher.announce(keys)
+    for key in keys {
+      #expect(prefetcher.wait(for: key, timeout: .seconds(60)))
+      // The thread has no room for it before another is taken: whoever wants it reads it himself.
+      #expect(prefetcher.wait(for: keys[keys.count - 1], timeout: .seconds(60)))
+      try check(try prefetcher.take(key), key)
+    }
+    prefetcher.stop()
+    #expect(prefetcher.wait(for: keys[0], timeout: .seconds(60)))
+  }
+
   @Test("several threads may take")
   func threads() throws {
     let prefetcher = prefetcher(depth: 3)

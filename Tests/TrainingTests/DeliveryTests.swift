@@ -30,7 +30,7 @@ import Training
     return result.said
   }
 
-  private func copy(in cache: StoreCache) throws -> StoreCopy {
+  private func openCopy(in cache: StoreCache) throws -> StoreCopy {
     try #require(StoreCopy.open(in: cache, fingerprint: store.fingerprint))
   }
 
@@ -53,7 +53,7 @@ import Training
       #expect(said.contains("data from the coordinator: 40 clips"), "\(said)")
     }
     // One worker alone had all of it, and fetches nothing again.
-    let copy = try copy(in: cache("a"))
+    let copy = try openCopy(in: cache("a"))
     #expect((0..<store.clipCount).filter { !copy.holds($0) } == [])
     try Store(copy.folder).verify()
     var idle = run("idle")
@@ -68,7 +68,7 @@ import Training
     var first = run("first")
     first.caches = [cache("a")]
     _ = try complete(first)
-    let block = try copy(in: cache("a")).folder.appendingPathComponent("block-00000.f16")
+    let block = try openCopy(in: cache("a")).folder.appendingPathComponent("block-00000.f16")
     var data = try Data(contentsOf: block)
     for offset in stride(from: 0, to: data.count, by: 3 * data.count / 40) { data[offset] ^= 1 }
     try data.write(to: block)
@@ -76,7 +76,7 @@ import Training
     healing.caches = [cache("a")]
     #expect(try complete(healing).contains("it gets its clips from here"))
     #expect(try healing.bytes == reference.bytes)
-    let copy = try copy(in: cache("a"))
+    let copy = try openCopy(in: cache("a"))
     #expect((0..<store.clipCount).filter { !copy.holds($0) } == [])
 
     var poor = run("poor")
@@ -118,7 +118,7 @@ import Training
     }
   }
 
-  private func delivery(_ scene: Scene) throws -> Delivery {
+  private func makeDelivery(_ scene: Scene) throws -> ClipDelivery {
     func whole(_ part: Int) throws -> Data {
       Data(try #require(try StoreParts(store).bytes(ofPart: part, from: 0, count: .max)).bytes)
     }
@@ -126,7 +126,7 @@ import Training
       in: cache("a"), fingerprint: store.fingerprint, description: whole(StoreParts.description),
       table: whole(StoreParts.table))
     scene.desk.admit(scene.peer)
-    return Delivery(copy, from: scene.worker) { _ in }
+    return ClipDelivery(copy, from: scene.worker) { _ in }
   }
 
   @Test("a clip that comes damaged ends the delivery with the reason, and with it whoever waits")
@@ -136,7 +136,7 @@ import Training
     data[0] ^= 1
     try data.write(to: block)
     let scene = try Scene(store)
-    let delivery = try delivery(scene)
+    let delivery = try makeDelivery(scene)
     #expect(try delivery.bytes(ofClip: 1).count == 6 * 40 * 2)
     let error = #expect(throws: TrainingError.self) { try delivery.bytes(ofClip: 0) }
     #expect(error?.status == .badInput)
@@ -152,7 +152,7 @@ import Training
     for stops in [false, true] {
       let scene = try Scene(store)
       // Nobody answers: the worker is no member, and its fetches lie at a desk that is closed.
-      let delivery = try delivery(scene)
+      let delivery = try makeDelivery(scene)
       scene.endpoint.remove(scene.peer)
       if stops { delivery.stop() } else { scene.endpoint.close() }
       let error = #expect(throws: ClusterError.self) { try delivery.bytes(ofClip: 0) }

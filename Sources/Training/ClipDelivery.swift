@@ -7,7 +7,7 @@ import Foundation
 ///
 /// A thread of its own asks and takes in. Clips that somebody will read at once come first; while there are
 /// none, those that the worker's lanes will need. Training begins when the first are here.
-package final class Delivery: ClipSupply, @unchecked Sendable {
+package final class ClipDelivery: ClipSupply, @unchecked Sendable {
   private let endpoint: WorkerEndpoint
   private let copy: StoreCopy
 
@@ -252,7 +252,8 @@ struct DeliveryReport {
   private var since = ContinuousClock.now
   private var said: Set<String> = []
 
-  private static let interval = Duration.seconds(15)
+  /// Longer each time: who waits looks at the beginning.
+  private var interval = Duration.seconds(15)
 
   init(_ announce: @escaping @Sendable (String) -> Void) { self.announce = announce }
 
@@ -262,7 +263,7 @@ struct DeliveryReport {
     self.bytes += bytes
   }
 
-  var isDue: Bool { bytes > 0 && .now - since > Self.interval }
+  var isDue: Bool { bytes > 0 && .now - since > interval }
 
   mutating func tell(here: Int, of ahead: ReadAhead, hasAll: Bool) {
     let (count, lanes) = (ahead.share.count, text(ofLanes: ahead.lanes))
@@ -273,6 +274,7 @@ struct DeliveryReport {
       say("\(here) of \(count) clips of \(lanes) are here" + String(format: ", %.1f MB/s", rate))
     }
     bytes = 0
+    interval = min(interval * 2, .seconds(600))
   }
 
   mutating func sayOnce(_ text: String) { if said.insert(text).inserted { say(text) } }
@@ -292,11 +294,11 @@ extension StoreCopy {
   ) throws -> StoreCopy? {
     let report = DeliveryReport(announce)
     func describe(_ copy: StoreCopy, _ verb: String) -> StoreCopy {
-      let size = Double(copy.clipBytes) * Double(copy.description.clips.total) / 1e9
+      let clips = copy.description.clips.total
+      let size = MemoryBudget.text(clips * copy.clipBytes)
       let place = copy.obstacle.map { "nothing is kept: \($0)" } ?? "\(verb) \(copy.folder.path)"
       report.say(
-        "\(copy.description.clips.total) clips, "
-          + String(format: "%.1f GB when all are needed; ", size) + place)
+        "\(clips) clips, \(size) if all are needed; \(place)")
       return copy
     }
     if let copy = open(in: cache, fingerprint: fingerprint) {
