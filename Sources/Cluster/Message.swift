@@ -219,12 +219,12 @@ package struct NotFinite: Equatable, Sendable {
 
 /// An order to run clips through the network with the parameters that were sent last.
 package struct Evaluate: Equatable, Sendable {
-  package var job: UInt64
+  package var job: Int
   package var split: String
   /// Positions in the split.
   package var clips: Range<Int>
 
-  package init(job: UInt64, split: String, clips: Range<Int>) {
+  package init(job: Int, split: String, clips: Range<Int>) {
     self.job = job
     self.split = split
     self.clips = clips
@@ -233,16 +233,19 @@ package struct Evaluate: Equatable, Sendable {
 
 /// The outputs for those clips.
 package struct Scores: Equatable, Sendable {
-  package var job: UInt64
+  package var job: Int
   package var clips: Range<Int>
   package var values: FloatVector
 
-  package init(job: UInt64, clips: Range<Int>, values: FloatVector) {
+  package init(job: Int, clips: Range<Int>, values: FloatVector, parametersHash: UInt64) {
+  /// Content hash of the parameters that they were computed with.
+  package var parametersHash: UInt64
     self.job = job
     self.clips = clips
     self.values = values
   }
 }
+    self.parametersHash = parametersHash
 
 /// How far a peer is: `done` of `total` units (clips, say) of the step.
 package struct Progress: Hashable, Sendable {

@@ -192,10 +192,11 @@ extension Parcel {
     case .gather(let step): subject = Subject(kind: .gather, step: step)
     case .need(let step): subject = Subject(kind: .need, step: step)
     case .evaluate(let order):
-      subject = Subject(kind: .evaluate, range: order.clips, tag: order.job)
+      subject = Subject(kind: .evaluate, step: order.job, range: order.clips)
       fields.write(order.split)
     case .scores(let scores):
-      subject = Subject(kind: .scores, range: scores.clips, tag: scores.job)
+      subject = Subject(
+        kind: .scores, step: scores.job, range: scores.clips, tag: scores.parametersHash)
       values = scores.values
     case .heartbeat(let progress):
       subject = Subject(kind: .heartbeat, step: progress.step)
@@ -230,7 +231,10 @@ extension Parcel {
       .partial(
         Partial(
           step: subject.step, node: subject.range, values: values, parametersHash: subject.tag))
-    case .scores: .scores(Scores(job: subject.tag, clips: subject.range, values: values))
+    case .scores:
+      .scores(
+        Scores(
+          job: subject.step, clips: subject.range, values: values, parametersHash: subject.tag))
     case .slice:
       .slice(
         Slice(
@@ -295,7 +299,7 @@ extension Parcel {
     case .need: return .need(step: subject.step)
     case .evaluate:
       return .evaluate(
-        Evaluate(job: subject.tag, split: try fields.text(), clips: subject.range))
+        Evaluate(job: subject.step, split: try fields.text(), clips: subject.range))
     case .heartbeat:
       let done = try fields.count()
       return .heartbeat(Progress(step: subject.step, done: done, total: try fields.count()))

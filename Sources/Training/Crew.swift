@@ -40,7 +40,7 @@ package final class Crew {
   private var reduction: (any CoordinatorReduction)?
   private var weights = StepWeights()
   private var sharing: Sharing
-  private var jobs: UInt64 = 0
+  private var jobs = 0
   private var work: (any CrewWork)?
   private var hope: Hope
   /// Processes whose end has been told.
@@ -156,7 +156,8 @@ package final class Crew {
   /// Logits of all clips of a split by the weights sent last, `[clips, tags]`.
   package func logits(_ split: Split, clips: Int, tags: Int) throws -> [Float] {
     jobs += 1
-    let evaluation = EvaluationWork(job: jobs, split, clips: clips, tags: tags)
+    let evaluation = EvaluationWork(
+      job: jobs, split, clips: clips, tags: tags, weightsHash: weights.hash)
     try perform(evaluation)
     return evaluation.logits
   }

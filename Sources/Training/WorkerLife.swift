@@ -205,7 +205,10 @@ package struct WorkerLife {
         else { throw Self.senseless("clips \(order.clips) of the split \(order.split)") }
         let logits = try computer.logits(split, order.clips)
         try orders.send(
-          .scores(Cluster.Scores(job: order.job, clips: order.clips, values: FloatVector(logits))))
+          .scores(
+            Cluster.Scores(
+              job: order.job, clips: order.clips, values: FloatVector(logits), parametersHash: hash)
+          ))
       case .refuse(let reason): throw Self.refused(endpoint, reason)
       case .bye, .drain: return
       default: continue

@@ -58,7 +58,7 @@ extension Target {
     .partial(Partial(step: 9, node: 4..<5, values: narrow(.fp16), parametersHash: 77)),
     .evaluate(Evaluate(job: 3, split: "validation", clips: 100..<11_774)),
     .timing(Timing(step: 9, lanes: 0..<2, elapsed: .milliseconds(7), waited: .zero)),
-    .scores(Scores(job: 3, clips: 0..<1, values: [0.5])),
+    .scores(Scores(job: 3, clips: 0..<1, values: [0.5], parametersHash: 77)),
     .listening("tcp://10.0.0.7:5"),
     .plan(
       Plan(

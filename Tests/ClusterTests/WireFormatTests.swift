@@ -30,7 +30,7 @@ import Testing
         step: 0, epoch: 0, stepInEpoch: 0, lanes: 3..<4, clipsInStep: 1, isAudited: true)),
     .notFinite(NotFinite(step: 9, lane: 7, what: "the gradient of a is nan")),
     .evaluate(Evaluate(job: 3, split: "validation", clips: 100..<11_774)),
-    .scores(Scores(job: 3, clips: 0..<1, values: [0.5])),
+    .scores(Scores(job: 3, clips: 0..<1, values: [0.5], parametersHash: .max)),
     .heartbeat(Progress(step: 4, done: 1, total: 16)),
     .drain, .bye, .error(.malformed, "what?"), .error(ErrorCode(rawValue: 1234), ""),
   ]
