@@ -39,7 +39,7 @@ package enum Message: Equatable, Sendable {
   case need(step: Int)
   case evaluate(Evaluate)
   case scores(Scores)
-  case heartbeat(Progress)
+  case heartbeat(Progress, ClockStamps = .none)
   case drain
   case bye
   case error(ErrorCode, String)

@@ -198,7 +198,7 @@ extension Parcel {
       subject = Subject(
         kind: .scores, step: scores.job, range: scores.clips, tag: scores.parametersHash)
       values = scores.values
-    case .heartbeat(let progress):
+    case .heartbeat(let progress, let stamps):
       subject = Subject(kind: .heartbeat, step: progress.step)
       fields.write(progress.done)
       fields.write(progress.total)
@@ -207,6 +207,7 @@ extension Parcel {
     case .error(let code, let text):
       subject = Subject(kind: .error, tag: UInt64(code.rawValue))
       fields.write(text)
+      for time in [stamps.sent, stamps.echo, stamps.held] { fields.write(time) }
     }
     self.init(subject: subject, payload: values.map(Payload.floats) ?? .bytes(fields.bytes))
   }

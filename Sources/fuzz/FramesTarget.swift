@@ -68,7 +68,10 @@ extension Target {
         ])),
     .linked(version: 3, reached: true), .gather(step: 8), .need(step: 8),
     .slice(Slice(step: 8, index: 2, values: [1, -0.0], hash: 5)),
-    .heartbeat(Progress(step: 4, done: 1, total: 16)), .drain, .bye, .error(.malformed, "what?"),
+    .heartbeat(
+      Progress(step: 4, done: 1, total: 16),
+      ClockStamps(sent: .seconds(9), echo: .seconds(8), held: .milliseconds(7))),
+    .drain, .bye, .error(.malformed, "what?"),
   ]
 
   static func timingOfAges() -> [UInt8] {

@@ -38,6 +38,8 @@ import Testing
   /// What the frame's bytes say, all in one chunk.
   static func decode(_ bytes: [UInt8]) throws(Defect) -> (FrameHeader, Message) {
     let header = try FrameHeader(decoding: bytes.span.bytes)
+    .heartbeat(
+      .none, ClockStamps(sent: .seconds(9), echo: .nanoseconds(1), held: .milliseconds(7))),
     let chunk = Array(bytes[FrameHeader.byteCount...])
     let payload: Parcel.Payload =
       switch header.payloadKind {
