@@ -71,6 +71,8 @@ struct FieldReader {
     return pairs
   }
 
+  var isAtEnd: Bool { rest.isEmpty }
+
   /// Nothing may be left over.
   func finish() throws(Defect) {
     guard rest.isEmpty else { throw Defect(.payload, "\(rest.count) bytes too many") }

@@ -9,6 +9,7 @@
 /// | compute | coordinator | compute these lanes of this step |
 /// | partial | worker | the sum over one node of the lane tree |
 /// | timing | worker | where the time of a step's lanes went, before the last partial |
+/// | spans | worker | what I did and when, before the answer that it led to; where the welcome asks for it |
 /// | notFinite | worker | a lane's vector has a NaN or an infinity in it, before its sum |
 /// | listening | worker | where other workers can reach me, before ready |
 /// | plan, linked | both | who shares the next steps' vectors; whether I have reached them |
@@ -30,6 +31,7 @@ package enum Message: Equatable, Sendable {
   case compute(Compute)
   case partial(Partial)
   case timing(Timing)
+  case spans([WorkSpan])
   case notFinite(NotFinite)
   case listening(String)
   case plan(Plan)
@@ -236,16 +238,16 @@ package struct Scores: Equatable, Sendable {
   package var job: Int
   package var clips: Range<Int>
   package var values: FloatVector
-
-  package init(job: Int, clips: Range<Int>, values: FloatVector, parametersHash: UInt64) {
   /// Content hash of the parameters that they were computed with.
   package var parametersHash: UInt64
+
+  package init(job: Int, clips: Range<Int>, values: FloatVector, parametersHash: UInt64) {
     self.job = job
     self.clips = clips
     self.values = values
+    self.parametersHash = parametersHash
   }
 }
-    self.parametersHash = parametersHash
 
 /// How far a peer is: `done` of `total` units (clips, say) of the step.
 package struct Progress: Hashable, Sendable {

@@ -21,19 +21,21 @@ package enum MessageKind: UInt8, Sendable, CaseIterable {
   case gather = 19
   case need = 20
   case notFinite = 21
+  case spans = 22
 
   var comesFromWorkers: Bool {
     switch self {
     case .welcome, .refuse, .parameters, .compute, .evaluate, .plan, .gather: false
     case .hello, .ready, .partial, .timing, .scores, .heartbeat, .drain, .bye, .error, .listening,
-      .linked, .slice, .need, .notFinite:
+      .linked, .slice, .need, .notFinite, .spans:
       true
     }
   }
 
   var comesFromCoordinator: Bool {
     switch self {
-    case .hello, .ready, .partial, .timing, .scores, .listening, .linked, .need, .notFinite: false
+    case .hello, .ready, .partial, .timing, .scores, .listening, .linked, .need, .notFinite, .spans:
+      false
     case .welcome, .refuse, .parameters, .compute, .evaluate, .heartbeat, .drain, .bye, .error,
       .plan, .slice, .gather:
       true
@@ -167,6 +169,9 @@ extension Parcel {
         kind: .timing, step: timing.step, range: timing.lanes, tag: timing.hash)
       fields.write(timing.elapsed)
       fields.write(timing.waited)
+    case .spans(let spans):
+      subject = Subject(kind: .spans)
+      for span in spans { fields.write(span) }
     case .notFinite(let found):
       subject = Subject(
         kind: .notFinite, step: found.step, range: found.lane..<found.lane + 1)
@@ -202,12 +207,12 @@ extension Parcel {
       subject = Subject(kind: .heartbeat, step: progress.step)
       fields.write(progress.done)
       fields.write(progress.total)
+      for time in [stamps.sent, stamps.echo, stamps.held] { fields.write(time) }
     case .drain: subject = Subject(kind: .drain)
     case .bye: subject = Subject(kind: .bye)
     case .error(let code, let text):
       subject = Subject(kind: .error, tag: UInt64(code.rawValue))
       fields.write(text)
-      for time in [stamps.sent, stamps.echo, stamps.held] { fields.write(time) }
     }
     self.init(subject: subject, payload: values.map(Payload.floats) ?? .bytes(fields.bytes))
   }
@@ -271,6 +276,7 @@ extension Parcel {
         Timing(
           step: subject.step, lanes: subject.range, elapsed: elapsed,
           waited: try fields.duration(), hash: subject.tag))
+    case .spans: return .spans(try fields.spans())
     case .notFinite:
       guard subject.range.count == 1 else {
         throw Defect(.payload, "\(subject.range.count) lanes for one")
@@ -303,7 +309,10 @@ extension Parcel {
         Evaluate(job: subject.step, split: try fields.text(), clips: subject.range))
     case .heartbeat:
       let done = try fields.count()
-      return .heartbeat(Progress(step: subject.step, done: done, total: try fields.count()))
+      let progress = Progress(step: subject.step, done: done, total: try fields.count())
+      let (sent, echo) = (try fields.duration(), try fields.duration())
+      return .heartbeat(
+        progress, ClockStamps(sent: sent, echo: echo, held: try fields.duration()))
     case .drain: return .drain
     case .bye: return .bye
     case .error:

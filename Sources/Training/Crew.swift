@@ -57,6 +57,7 @@ package final class Crew {
   package var interruption: () -> (any Error)? = { nil }
   /// What others see of the run.
   package var status = RunStatus()
+  package var trace: RunTrace?
   /// Which changes of the membership they have seen.
   private var changesShown = 0
   /// Workers on this machine, whose ends are known before their silence is.
@@ -114,6 +115,12 @@ package final class Crew {
 
   /// Sends everybody the weights that hold from now on.
   package func send(weights: [Float], step: Int) throws {
+    try trace.span("weights out", ["step": .integer(step + 1)]) {
+      try handOver(weights, step: step)
+    }
+  }
+
+  private func handOver(_ weights: [Float], step: Int) throws {
     self.weights = StepWeights(weights, step: step, bearers: sharing.plan?.owners ?? [])
     let others = membership.ready.map(\.peer).filter { !self.weights.bearers.contains($0) }
     if !others.isEmpty { try endpoint.send(.parameters(self.weights.parameters), to: others) }
@@ -130,7 +137,7 @@ package final class Crew {
     let step = StepWork(
       position, clipsInStep: clipsInStep, takeReduction(), weightsHash: weights.hash,
       audit: audit(at: position))
-    try perform(step)
+    try trace.span("gradients", ["step": .integer(position.step + 1)]) { try perform(step) }
     show()
     reduction = step.reduction
     dataWaitShare = step.dataWaitShare
@@ -324,7 +331,10 @@ package final class Crew {
     case .drain:
       membership.set(.draining, for: peer)
       releaseDraining()
+    case .spans(let spans):
+      trace?.add(spans, of: peer, clock: endpoint.clockOffset(of: peer))
     default:
+      trace?.arrive(message, from: peer)
       do { try work?.take(message, from: peer, of: self) } catch let mistake as Mistake {
         try endpoint.send(.refuse(reason: "it \(mistake.description)"), to: peer)
         miss(peer, .leave, "\(mistake.description), and is dismissed", .fault)
@@ -379,6 +389,7 @@ package final class Crew {
     let sentence = "worker \(name) \(what)"
     report(CrewEvent(kind, sentence, ["worker": .text(name)]))
     hope.lastWords = TrainingError(status, sentence)
+    trace?.leave(peer)
     membership.remove(peer)
     sharing.forget(peer)
     endpoint.remove(peer)
@@ -422,6 +433,7 @@ package final class Crew {
     }
     guard member.state == .joining else { return }
     membership.set(.ready, for: member.peer)
+    trace?.join(member.peer, name: name(of: member.peer))
     report(
       CrewEvent(
         .join,

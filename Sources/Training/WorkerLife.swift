@@ -172,6 +172,7 @@ package struct WorkerLife {
     defer { exchange?.close() }
     if let exchange { try orders.send(.listening(exchange.address)) }
     try orders.send(.ready(proofHash: proof))
+    if welcomed.more[WorkerSpans.key] != nil { orders.spans = WorkerSpans(clock: endpoint.clock) }
     var reduction = Topology.makeWorkerSide(
       tree: tree, count: count,
       wire: WireFormat(
@@ -188,7 +189,9 @@ package struct WorkerLife {
               + "\(computer.network.weightCount)")
         }
         exchange?.wantNoWeights()
-        hash = parameters.values.withSpan(computer.load)
+        hash = orders.spans.record(.weights, step: parameters.step) {
+          parameters.values.withSpan(computer.load)
+        }
       case .plan(let plan):
         let reached = exchange?.follow(plan) ?? false
         try orders.send(.linked(version: plan.version, reached: reached))
@@ -203,7 +206,9 @@ package struct WorkerLife {
           order.clips.lowerBound >= 0,
           order.clips.upperBound <= store.clipCount(in: split)
         else { throw Self.senseless("clips \(order.clips) of the split \(order.split)") }
-        let logits = try computer.logits(split, order.clips)
+        let logits = try orders.spans.record(.scores, step: order.job, order.clips) {
+          try computer.logits(split, order.clips)
+        }
         try orders.send(
           .scores(
             Cluster.Scores(
@@ -234,9 +239,15 @@ package struct WorkerLife {
       // Somebody else was faster, or nobody waits any more.
       if try orders.areBeyond(step: order.step) { return }
       endpoint.report(Cluster.Progress(step: order.step, done: done, total: order.lanes.count))
-      let contribution = try computer.contribution(
-        step: order.step, epoch: order.epoch, stepInEpoch: order.stepInEpoch, lane: lane,
-        clipsInStep: order.clipsInStep)
+      let (node, waited) = (lane..<lane + 1, computer.waited)
+      let clips = computer.schedule.clipCount(step: order.stepInEpoch, lane: lane)
+      let contribution = try orders.spans.record(
+        .lane, step: order.step, node, clips: clips, after: computer.waited - waited
+      ) {
+        try computer.contribution(
+          step: order.step, epoch: order.epoch, stepInEpoch: order.stepInEpoch, lane: lane,
+          clipsInStep: order.clipsInStep)
+      }
       if let defect = try computer.defect(
         in: contribution, epoch: order.epoch, stepInEpoch: order.stepInEpoch, lane: lane)
       {
@@ -252,7 +263,9 @@ package struct WorkerLife {
               waited: computer.waited - waitedBefore,
               hash: order.isAudited ? contentHash(values) : 0)))
       }
-      try reduction.add(values, lane: lane, send: orders.send)
+      try orders.spans.record(.sum, step: order.step, node) {
+        try reduction.add(values, lane: lane, send: orders.send)
+      }
     }
   }
 

@@ -59,6 +59,7 @@ extension Target {
     .evaluate(Evaluate(job: 3, split: "validation", clips: 100..<11_774)),
     .timing(Timing(step: 9, lanes: 0..<2, elapsed: .milliseconds(7), waited: .zero)),
     .scores(Scores(job: 3, clips: 0..<1, values: [0.5], parametersHash: 77)),
+    .spans([WorkSpan(.lane, step: 9, range: 2..<3, clips: 16, start: .seconds(9), length: .zero)]),
     .listening("tcp://10.0.0.7:5"),
     .plan(
       Plan(

@@ -12,6 +12,10 @@ struct InProcessRun {
   var threads = 1
   var resumes = false
   var topology = TopologyChoice.star
+  /// Where its trace goes.
+  var trace: String?
+  /// By how much each worker's clock is ahead of the one before, and the first one's of the coordinator's.
+  var clockShift = Duration.zero
   /// Asked between events; a word ends the run as a signal would.
   var interruption: @Sendable (Scene) -> String? = { _ in nil }
 
@@ -57,17 +61,18 @@ struct InProcessRun {
     session.resumes = resumes
     session.address = "*"
     session.topology = topology
+    session.trace = try trace.map { try RunTrace(writingTo: $0) }
     session.transport = transport
     session.output = ProgressDisplay.Output(isTerminal: false, width: { 200 }, write: scene.say)
     session.interruption = { [interruption] in interruption(scene) }
     session.patience = .seconds(5)
     let ended = DispatchGroup()
     session.launch = { launching in
-      for _ in 0..<workers {
+      for number in 1...workers {
         ended.enter()
         let thread = Thread {
           defer { ended.leave() }
-          do { try work(launching.address, transport, scene) } catch {
+          do { try work(number, launching.address, transport, scene) } catch {
             scene.say("a worker ended: \(error)")
           }
         }
@@ -85,9 +90,16 @@ struct InProcessRun {
     }
   }
 
-  private func work(_ address: String, _ transport: InProcessTransport, _ scene: Scene) throws {
+  private func work(
+    _ number: Int, _ address: String, _ transport: InProcessTransport, _ scene: Scene
+  ) throws {
+    var hello = WorkerLife.hello(threads: threads)
+    hello.processID = number
+    var settings = EndpointSettings()
+    let shift = clockShift * number
+    settings.clock = { monotonicTime() + shift }
     let endpoint = try WorkerEndpoint(
-      connectingTo: address, over: transport, hello: WorkerLife.hello(threads: threads))
+      connectingTo: address, over: transport, hello: hello, settings: settings)
     defer { endpoint.close() }
     scene.add(endpoint)
     try WorkerLife(store: store, threads: threads, sharesCores: true, announce: scene.say)
