@@ -16,6 +16,7 @@ package final class Conversation {
   let sender: String?
   /// Messages of the peer's that made no sense.
   var defects = 0
+  var clock: PeerClock
 
   package init(
     with peer: PeerID, settings: EndpointSettings, session: Session?, sender: String? = nil
@@ -24,6 +25,7 @@ package final class Conversation {
     self.sender = sender
     largestVector = settings.largestVector
     chunkBytes = settings.chunkBytes
+    clock = PeerClock(settings.clock)
     self.session = session
   }
 
@@ -176,6 +178,11 @@ package final class Conversation {
   /// - Precondition: it fits one frame
   func sendAhead(_ parcel: Parcel, into link: any Link) -> Delivery {
     send(parcel, chunk: 0..<parcel.byteCount, into: link)
+  }
+
+  /// Shows that this side is alive.
+  func beat(_ progress: Cluster.Progress = .none, into link: any Link) -> Delivery {
+    sendAhead(.heartbeat(progress, clock.stamps), into: link)
   }
 
   private func send(

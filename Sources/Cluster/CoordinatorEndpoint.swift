@@ -127,6 +127,11 @@ package final class CoordinatorEndpoint: Sendable {
   /// What the peer's last heartbeat said.
   package func progress(of peer: PeerID) -> Progress? { shared.value.progress[peer] }
 
+  /// How far the peer's clock is ahead of this side's; nil before its first heartbeat.
+  package func clockOffset(of peer: PeerID) -> ClockOffset.Estimate? {
+    shared.value.clockOffsets[peer]
+  }
+
   /// What was refused or dropped so far.
   package var defects: DefectCounters { shared.value.defects }
 

@@ -14,6 +14,7 @@ final class CoordinatorLoop {
   struct Shared: Sendable {
     var defects = DefectCounters()
     var progress: [PeerID: Progress] = [:]
+    var clockOffsets: [PeerID: ClockOffset.Estimate] = [:]
     var rejectionsWaiting = 0
     var turnedAway = 0
     /// As of the last heartbeat.
@@ -167,7 +168,12 @@ final class CoordinatorLoop {
       }
       switch try parcel.message() {
       case .hello: throw Defect(.duplicate, "a second hello")
-      case .heartbeat(let progress): shared.update { $0.progress[peer] = progress }
+      case .heartbeat(let progress, let stamps):
+        conversation.clock.take(stamps)
+        shared.update {
+          $0.progress[peer] = progress
+          $0.clockOffsets[peer] = conversation.clock.offset.estimate
+        }
       case .fetch(let fetch):
         guard conversation.owed < Fetch.mostAtOnce else {
           throw Defect(.tooLarge, "more than \(Fetch.mostAtOnce) fetches at once")
@@ -201,7 +207,7 @@ final class CoordinatorLoop {
     conversations[peer] = conversation
     inbox.post(.joined(peer, hello), weight: parcel.weight)
     // At once, so that the worker knows that somebody is there.
-    _ = conversation.sendAhead(.heartbeat(.none), into: link)
+    _ = conversation.beat(into: link)
   }
 
   private func reject(_ defect: Defect, from peer: PeerID) {
@@ -243,7 +249,7 @@ final class CoordinatorLoop {
         let reason = LossReason.noLongerAllowed
         _ = conversation.sendAhead(.error(.notJoined, "\(reason)"), into: link)
         lose(peer, reason)
-      } else if conversation.sendAhead(.heartbeat(.none), into: link) == .unreachable {
+      } else if conversation.beat(into: link) == .unreachable {
         lose(peer, .disconnected)
       } else if now - conversation.lastHeard > settings.silence {
         lose(peer, .silent(settings.silence))
@@ -261,6 +267,9 @@ final class CoordinatorLoop {
     conversations[peer] = nil
     leaving.remove(peer)
     busy.remove(peer)
-    shared.update { $0.progress[peer] = nil }
+    shared.update {
+      $0.progress[peer] = nil
+      $0.clockOffsets[peer] = nil
+    }
   }
 }

@@ -14,6 +14,8 @@ package struct EndpointSettings: Sendable {
   package var maximumPeers = 1024
   /// Messages that make no sense before a peer is given up. One that is honest sends none.
   package var maximumDefects = 1000
+  /// This side's clock, as the time since some origin: what heartbeats are stamped with.
+  package var clock: @Sendable () -> Duration = monotonicTime
   /// How long `close()` lets what was sent leave.
   package var linger: Duration = .milliseconds(300)
 

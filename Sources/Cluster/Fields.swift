@@ -74,6 +74,8 @@ struct FieldReader {
     return pairs
   }
 
+  var isAtEnd: Bool { rest.isEmpty }
+
   /// All that is left.
   mutating func remainder() -> [UInt8] {
     defer { rest = [] }

@@ -9,12 +9,12 @@
 ///  8  run (16)                56  range's upper (4)
 /// 24  sequence number (8)     60  bytes in this chunk (4)
 /// ```
-/// The range is of lanes or of clips, and the tag a hash or a job's number, as the kind of message says. The
-/// sequence number counts one sender's frames to one peer from 1, so that a repeated frame is known.
+/// The range is of lanes or of clips, the step may be a job's number, and the tag is mostly a hash, as the
+/// kind of message says. The sequence number counts one sender's frames to one peer from 1, so that a repeated frame is known.
 package struct FrameHeader: Equatable {
   package static let byteCount = 88
   package static let maximumPayload = 1 << 20
-  package static let protocolVersion: UInt16 = 3
+  package static let protocolVersion: UInt16 = 4
   private static let magic: UInt32 = 0x4954_5554  // "TUTI" as it lies in memory
   private static let checksumOffset = 80
 

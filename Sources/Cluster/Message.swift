@@ -9,6 +9,7 @@
 /// | compute | coordinator | compute these lanes of this step |
 /// | partial | worker | the sum over one node of the lane tree |
 /// | timing | worker | where the time of a step's lanes went, before the last partial |
+/// | spans | worker | what I did and when, before the answer that it led to; where the welcome asks for it |
 /// | notFinite | worker | a lane's vector has a NaN or an infinity in it, before its sum |
 /// | listening | worker | where other workers can reach me, before ready |
 /// | plan, linked | both | who shares the next steps' vectors; whether I have reached them |
@@ -32,6 +33,7 @@ package enum Message: Equatable, Sendable {
   case compute(Compute)
   case partial(Partial)
   case timing(Timing)
+  case spans([WorkSpan])
   case notFinite(NotFinite)
   case listening(String)
   case plan(Plan)
@@ -43,7 +45,7 @@ package enum Message: Equatable, Sendable {
   case piece(Piece)
   case evaluate(Evaluate)
   case scores(Scores)
-  case heartbeat(Progress)
+  case heartbeat(Progress, ClockStamps = .none)
   case drain
   case bye
   case error(ErrorCode, String)
@@ -223,12 +225,12 @@ package struct NotFinite: Equatable, Sendable {
 
 /// An order to run clips through the network with the parameters that were sent last.
 package struct Evaluate: Equatable, Sendable {
-  package var job: UInt64
+  package var job: Int
   package var split: String
   /// Positions in the split.
   package var clips: Range<Int>
 
-  package init(job: UInt64, split: String, clips: Range<Int>) {
+  package init(job: Int, split: String, clips: Range<Int>) {
     self.job = job
     self.split = split
     self.clips = clips
@@ -237,14 +239,17 @@ package struct Evaluate: Equatable, Sendable {
 
 /// The outputs for those clips.
 package struct Scores: Equatable, Sendable {
-  package var job: UInt64
+  package var job: Int
   package var clips: Range<Int>
   package var values: FloatVector
+  /// Content hash of the parameters that they were computed with.
+  package var parametersHash: UInt64
 
-  package init(job: UInt64, clips: Range<Int>, values: FloatVector) {
+  package init(job: Int, clips: Range<Int>, values: FloatVector, parametersHash: UInt64) {
     self.job = job
     self.clips = clips
     self.values = values
+    self.parametersHash = parametersHash
   }
 }
 

@@ -23,19 +23,21 @@ package enum MessageKind: UInt8, Sendable, CaseIterable {
   case notFinite = 21
   case fetch = 22
   case piece = 23
+  case spans = 24
 
   var comesFromWorkers: Bool {
     switch self {
     case .welcome, .refuse, .parameters, .compute, .evaluate, .plan, .gather, .piece: false
     case .hello, .ready, .partial, .timing, .scores, .heartbeat, .drain, .bye, .error, .listening,
-      .linked, .slice, .need, .notFinite, .fetch:
+      .linked, .slice, .need, .notFinite, .fetch, .spans:
       true
     }
   }
 
   var comesFromCoordinator: Bool {
     switch self {
-    case .hello, .ready, .partial, .timing, .scores, .listening, .linked, .need, .notFinite, .fetch:
+    case .hello, .ready, .partial, .timing, .scores, .listening, .linked, .need, .notFinite, .fetch,
+      .spans:
       false
     case .welcome, .refuse, .parameters, .compute, .evaluate, .heartbeat, .drain, .bye, .error,
       .plan, .slice, .gather, .piece:
@@ -170,6 +172,9 @@ extension Parcel {
         kind: .timing, step: timing.step, range: timing.lanes, tag: timing.hash)
       fields.write(timing.elapsed)
       fields.write(timing.waited)
+    case .spans(let spans):
+      subject = Subject(kind: .spans)
+      for span in spans { fields.write(span) }
     case .notFinite(let found):
       subject = Subject(
         kind: .notFinite, step: found.step, range: found.lane..<found.lane + 1)
@@ -201,15 +206,17 @@ extension Parcel {
       subject = Subject(kind: .piece, tag: piece.ticket)
       piece.write(to: &fields)
     case .evaluate(let order):
-      subject = Subject(kind: .evaluate, range: order.clips, tag: order.job)
+      subject = Subject(kind: .evaluate, step: order.job, range: order.clips)
       fields.write(order.split)
     case .scores(let scores):
-      subject = Subject(kind: .scores, range: scores.clips, tag: scores.job)
+      subject = Subject(
+        kind: .scores, step: scores.job, range: scores.clips, tag: scores.parametersHash)
       values = scores.values
-    case .heartbeat(let progress):
+    case .heartbeat(let progress, let stamps):
       subject = Subject(kind: .heartbeat, step: progress.step)
       fields.write(progress.done)
       fields.write(progress.total)
+      for time in [stamps.sent, stamps.echo, stamps.held] { fields.write(time) }
     case .drain: subject = Subject(kind: .drain)
     case .bye: subject = Subject(kind: .bye)
     case .error(let code, let text):
@@ -239,7 +246,10 @@ extension Parcel {
       .partial(
         Partial(
           step: subject.step, node: subject.range, values: values, parametersHash: subject.tag))
-    case .scores: .scores(Scores(job: subject.tag, clips: subject.range, values: values))
+    case .scores:
+      .scores(
+        Scores(
+          job: subject.step, clips: subject.range, values: values, parametersHash: subject.tag))
     case .slice:
       .slice(
         Slice(
@@ -275,6 +285,7 @@ extension Parcel {
         Timing(
           step: subject.step, lanes: subject.range, elapsed: elapsed,
           waited: try fields.duration(), hash: subject.tag))
+    case .spans: return .spans(try fields.spans())
     case .notFinite:
       guard subject.range.count == 1 else {
         throw Defect(.payload, "\(subject.range.count) lanes for one")
@@ -306,10 +317,13 @@ extension Parcel {
     case .piece: return .piece(try Piece(ticket: subject.tag, from: &fields))
     case .evaluate:
       return .evaluate(
-        Evaluate(job: subject.tag, split: try fields.text(), clips: subject.range))
+        Evaluate(job: subject.step, split: try fields.text(), clips: subject.range))
     case .heartbeat:
       let done = try fields.count()
-      return .heartbeat(Progress(step: subject.step, done: done, total: try fields.count()))
+      let progress = Progress(step: subject.step, done: done, total: try fields.count())
+      let (sent, echo) = (try fields.duration(), try fields.duration())
+      return .heartbeat(
+        progress, ClockStamps(sent: sent, echo: echo, held: try fields.duration()))
     case .drain: return .drain
     case .bye: return .bye
     case .error:

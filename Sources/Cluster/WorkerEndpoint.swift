@@ -3,6 +3,8 @@
 package final class WorkerEndpoint: Sendable {
   /// The coordinator's address, as given.
   package let address: String
+  /// What its heartbeats are stamped with.
+  package let clock: @Sendable () -> Duration
 
   private let inbox: Mailbox<WorkerEvent>
   private let orders: Mailbox<WorkerLoop.Order>
@@ -48,6 +50,7 @@ package final class WorkerEndpoint: Sendable {
       loop.run()
     }
     self.address = address
+    clock = settings.clock
     self.inbox = inbox
     self.orders = orders
     self.fetches = fetches

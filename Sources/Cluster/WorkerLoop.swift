@@ -75,7 +75,7 @@ final class WorkerLoop {
       let now = ContinuousClock.now
       if inboxIsFull { conversation.touch(now) }
       if now >= nextBeat, isReached {
-        _ = conversation.sendAhead(.heartbeat(shared.value.progress), into: link)
+        _ = conversation.beat(shared.value.progress, into: link)
         if now - conversation.lastHeard > settings.silence { lose(.silent(settings.silence)) }
       }
       if now >= nextBeat { nextBeat = now + settings.heartbeat }
@@ -140,7 +140,7 @@ final class WorkerLoop {
       }
       let message = try parcel.message()
       switch message {
-      case .heartbeat: break
+      case .heartbeat(_, let stamps): conversation.clock.take(stamps)
       // Who asks for no more than it takes has room for all answers.
       case .piece where pieces.isFull: lose(.incomplete)
       case .piece(let piece): pieces.post(piece, weight: parcel.weight)
@@ -167,6 +167,8 @@ final class WorkerLoop {
       shared.term = session.term
       shared.isReached = true
     }
+    // At once, so that the coordinator knows this clock before anything is said of times.
+    _ = conversation.beat(into: link)
   }
 
   private func count(_ kind: Defect.Kind) { shared.update { $0.defects.count(kind) } }

@@ -84,7 +84,9 @@ package final class Coordinator {
     if Tensor(sum, shape: [sum.count]).firstNotFinite != nil {
       try refuse(position)
     } else {
-      let step = state.apply(sum, stepsPerEpoch: schedule.stepsPerEpoch, pool: pool)
+      let step = report.trace.span("Adam", ["step": .integer(position.step + 1)]) {
+        state.apply(sum, stepsPerEpoch: schedule.stepsPerEpoch, pool: pool)
+      }
       try report.step(
         step, reaching: state.position, clips: clips, dataWaitShare: crew.dataWaitShare)
     }

@@ -40,7 +40,7 @@ package final class Crew {
   private var reduction: (any CoordinatorReduction)?
   private var weights = StepWeights()
   private var sharing: Sharing
-  private var jobs: UInt64 = 0
+  private var jobs = 0
   /// Who has evaluated which clips of a split lately.
   private var answerers: [Split: [Int: PeerID]] = [:]
   private var work: (any CrewWork)?
@@ -61,6 +61,7 @@ package final class Crew {
   package var desk: DataDesk?
   /// What others see of the run.
   package var status = RunStatus()
+  package var trace: RunTrace?
   /// Which changes of the membership they have seen.
   private var changesShown = 0
   /// Workers on this machine, whose ends are known before their silence is.
@@ -118,6 +119,12 @@ package final class Crew {
 
   /// Sends everybody the weights that hold from now on.
   package func send(weights: [Float], step: Int) throws {
+    try trace.span("weights out", ["step": .integer(step + 1)]) {
+      try handOver(weights, step: step)
+    }
+  }
+
+  private func handOver(_ weights: [Float], step: Int) throws {
     self.weights = StepWeights(weights, step: step, bearers: sharing.plan?.owners ?? [])
     let others = membership.ready.map(\.peer).filter { !self.weights.bearers.contains($0) }
     if !others.isEmpty { try endpoint.send(.parameters(self.weights.parameters), to: others) }
@@ -134,7 +141,7 @@ package final class Crew {
     let step = StepWork(
       position, clipsInStep: clipsInStep, takeReduction(), weightsHash: weights.hash,
       audit: audit(at: position))
-    try perform(step)
+    try trace.span("gradients", ["step": .integer(position.step + 1)]) { try perform(step) }
     show()
     reduction = step.reduction
     dataWaitShare = step.dataWaitShare
@@ -161,7 +168,8 @@ package final class Crew {
   package func logits(_ split: Split, clips: Int, tags: Int) throws -> [Float] {
     jobs += 1
     let evaluation = EvaluationWork(
-      job: jobs, split, clips: clips, tags: tags, before: answerers[split] ?? [:])
+      job: jobs, split, clips: clips, tags: tags, weightsHash: weights.hash,
+      before: answerers[split] ?? [:])
     try perform(evaluation)
     answerers[split] = evaluation.answerers
     return evaluation.logits
@@ -368,7 +376,10 @@ package final class Crew {
     case .drain:
       membership.set(.draining, for: peer)
       releaseDraining()
+    case .spans(let spans):
+      trace?.add(spans, of: peer, clock: endpoint.clockOffset(of: peer))
     default:
+      trace?.arrive(message, from: peer)
       do { try work?.take(message, from: peer, of: self) } catch let mistake as Mistake {
         try endpoint.send(.refuse(reason: "it \(mistake.description)"), to: peer)
         miss(peer, .leave, "\(mistake.description), and is dismissed", .fault)
@@ -422,6 +433,7 @@ package final class Crew {
     let sentence = "worker \(name) \(what)"
     report(CrewEvent(kind, sentence, ["worker": .text(name)]))
     hope.lastWords = TrainingError(status, sentence)
+    trace?.leave(peer)
     membership.remove(peer)
     sharing.forget(peer)
     desk?.forget(peer)
@@ -468,6 +480,7 @@ package final class Crew {
     }
     guard member.state == .joining else { return }
     membership.set(.ready, for: member.peer)
+    trace?.join(member.peer, name: name(of: member.peer))
     report(
       CrewEvent(
         .join,

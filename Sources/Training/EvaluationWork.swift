@@ -11,13 +11,16 @@ final class EvaluationWork: CrewWork {
     let since: ContinuousClock.Instant
   }
 
-  private let job: UInt64
+  private let job: Int
   private let split: Split
   private let tags: Int
+  private let weightsHash: UInt64
   private var waiting: [Range<Int>]
   private var held: [PeerID: [Order]] = [:]
   private var missing: Set<Range<Int>>
   private var isDuplicated: Set<Range<Int>> = []
+  /// Who has scored with other weights, and the clips that it was still at with them.
+  private var refreshed: [PeerID: Set<Range<Int>>] = [:]
   private(set) var logits: [Float]
   /// Who has answered for the clips from a position on, in the evaluation before and in this one. Who has
   /// had some gets them again if he can: he may have them on his disk, and others not.
@@ -34,11 +37,16 @@ final class EvaluationWork: CrewWork {
   private static let patience = 3.0
   private static let leastDelay = Duration.milliseconds(100)
 
-  init(job: UInt64, _ split: Split, clips: Int, tags: Int, before: [Int: PeerID] = [:]) {
+  /// - Parameter weightsHash: content hash of the weights that were sent last, which all scores must have
+  init(
+    job: Int, _ split: Split, clips: Int, tags: Int, weightsHash: UInt64,
+    before: [Int: PeerID] = [:]
+  ) {
     self.before = before
     self.job = job
     self.split = split
     self.tags = tags
+    self.weightsHash = weightsHash
     waiting = stride(from: 0, to: clips, by: 4).map { $0..<min($0 + 4, clips) }.reversed()
     missing = Set(waiting)
     logits = [Float](repeating: .nan, count: clips * tags)
@@ -107,9 +115,11 @@ final class EvaluationWork: CrewWork {
   // MARK: Answers
 
   func take(_ message: Message, from peer: PeerID, of crew: Crew) throws {
-    guard case .scores(let scores) = message, scores.job == job,
-      let order = held[peer]?.first(where: { $0.clips == scores.clips })
-    else { return }
+    guard case .scores(let scores) = message, scores.job == job else { return }
+    guard scores.parametersHash == weightsHash else {
+      return try refresh(peer, after: scores.clips, of: crew)
+    }
+    guard let order = held[peer]?.first(where: { $0.clips == scores.clips }) else { return }
     guard scores.values.count == scores.clips.count * tags else {
       throw Mistake(
         description: "sent \(scores.values.count) scores for \(scores.clips.count) clips and "
@@ -122,6 +132,28 @@ final class EvaluationWork: CrewWork {
     logits.replaceSubrange(
       (scores.clips.lowerBound * tags)..<(scores.clips.upperBound * tags), with: scores.values.array
     )
+  }
+
+  /// A worker has scored with other weights than those that were sent last.
+  ///
+  /// - Parameter clips: those that it has scored; what else it was at with these weights is passed over
+  /// - Throws: `Mistake` if it has others still after it got the right ones
+  private func refresh(_ peer: PeerID, after clips: Range<Int>, of crew: Crew) throws {
+    if refreshed[peer]?.remove(clips) != nil { return }
+    let others = Set(held[peer, default: []].map(\.clips)).subtracting([clips])
+    guard refreshed.updateValue(others, forKey: peer) == nil else {
+      throw Mistake(
+        description: "scores the \(split.rawValue) split with other weights than those sent to it")
+    }
+    crew.report(
+      CrewEvent(
+        .desynchronised,
+        "worker \(crew.name(of: peer)) has scored clips \(clips.lowerBound) to "
+          + "\(clips.upperBound - 1) of the \(split.rawValue) split with other weights: they are sent "
+          + "again, and its answer is not used",
+        ["worker": .text(crew.name(of: peer)), "clips": .integer(clips.count)]))
+    try crew.sendWeights(to: peer)
+    forget(peer)
   }
 
   func forget(_ peer: PeerID) {

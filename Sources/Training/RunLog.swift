@@ -32,8 +32,11 @@ package struct LogRecord: Equatable, Sendable {
   package mutating func append(_ name: String, _ value: Value) { fields.append((name, value)) }
 
   /// The line, without its end. JSON has no NaN and no infinity: they become null.
-  package var json: String {
-    "{" + fields.map { "\($0.name.quotedAsJSON):\($0.value.json)" }.joined(separator: ",") + "}"
+  package var json: String { "{" + Self.json(fields) + "}" }
+
+  /// What stands between an object's braces.
+  static func json(_ fields: [(name: String, value: Value)]) -> String {
+    fields.map { "\($0.name.quotedAsJSON):\($0.value.json)" }.joined(separator: ",")
   }
 
   package static func == (a: LogRecord, b: LogRecord) -> Bool { a.json == b.json }

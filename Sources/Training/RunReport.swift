@@ -1,25 +1,29 @@
 import Foundation
 
 /// What a run says of itself: the progress bar or lines for people, `metrics.jsonl` for programs,
-/// and `RunStatus` for those who look at it while it goes on.
+/// `RunStatus` for those who look at it while it goes on, and `RunTrace` for those who look into its time.
 package final class RunReport {
   private let log: RunLog
   private let progress: ProgressDisplay
   private let status: RunStatus
+  package let trace: RunTrace?
   private let clock = ContinuousClock()
   private var lastStep: ContinuousClock.Instant?
 
-  package init(log: RunLog, progress: ProgressDisplay, status: RunStatus) {
+  package init(
+    log: RunLog, progress: ProgressDisplay, status: RunStatus, trace: RunTrace? = nil
+  ) {
     self.log = log
     self.progress = progress
     self.status = status
+    self.trace = trace
   }
 
   /// Has it seen that the coordinator is at `phase`, as long as `body` runs.
   package func during<Result>(
     _ phase: RunView.Phase, _ body: () throws -> Result
   ) rethrows -> Result {
-    try status.during(phase, body)
+    try status.during(phase) { try trace.span(phase.rawValue) { try body() } }
   }
 
   package func note(_ text: String) { progress.note(text) }
@@ -28,6 +32,7 @@ package final class RunReport {
   package func crew(_ event: CrewEvent, step: Int) {
     progress.note(event.sentence)
     status.update { $0.append(event) }
+    trace?.note(event, step: step)
     var record = LogRecord(
       "crew", step: step, ["event": .text(event.kind.rawValue), "text": .text(event.sentence)])
     for (name, value) in event.fields { record.append(name, value) }

@@ -40,6 +40,8 @@ package struct RunSession {
   package var transport: any Transport = ZeroMQTransport()
   /// What others see of the run.
   package var status = RunStatus()
+  /// Where it is written who did what when.
+  package var trace: RunTrace?
   /// Says that the run should save and end, and why.
   package var interruption: @Sendable () -> String? = { nil }
   /// Starts the workers, once they have somewhere to connect to.
@@ -64,6 +66,7 @@ package struct RunSession {
     var settings = EndpointSettings(largestVector: largestVector)
     settings.silence = silence
     settings.heartbeat = min(settings.heartbeat, silence / 4)
+    if let trace { settings.clock = trace.clock }
     return settings
   }
 
@@ -107,7 +110,8 @@ package struct RunSession {
     let folder = try open(state, configuration, store, progress)
     let term = try folder.beginTerm()
     let report = RunReport(
-      log: try folder.log(after: state.position.step), progress: progress, status: status)
+      log: try folder.log(after: state.position.step), progress: progress, status: status,
+      trace: trace)
     status.update {
       $0.job = RunView.Job(
         run: URL(fileURLWithPath: folder.path).lastPathComponent, network: network.name,
@@ -132,6 +136,8 @@ package struct RunSession {
       throw error
     }
     defer { endpoint.close() }
+    trace?.begin(run: URL(fileURLWithPath: folder.path).lastPathComponent, warn: report.note)
+    defer { trace?.end() }
     var settings = Crew.Settings(
       build: Build.version, processor: Processor.description,
       proof: allowsMixedProcessors ? nil : LaneProbe.hash(network, pool: ThreadPool(threads: 1)))
@@ -140,12 +146,14 @@ package struct RunSession {
     settings.topology = topology
     let crew = Crew(
       endpoint, lanes: configuration.training.lanes, contributionCount: count,
-      welcome: try Welcome(configuration, store, topology: topology),
+      welcome: try Welcome(
+        configuration, store, topology: topology, traces: trace != nil),
       settings: settings
     ) { report.crew($0, step: state.position.step) }
     crew.local = local
     crew.desk = try DataDesk(endpoint, store, rate: deliveryRate)
     crew.status = status
+    crew.trace = trace
     crew.expectsOthers = expectsOthers
     if allowsMixedProcessors {
       report.note("--allow-mixed-cpus: the result may depend on which processor computes what")

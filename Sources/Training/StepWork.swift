@@ -301,7 +301,10 @@ final class StepWork: CrewWork {
   }
 
   private func take(_ partial: Partial, from peer: PeerID, of crew: Crew) throws {
-    switch reduction.accept(partial) {
+    let outcome = crew.trace.span(
+      "sum", RunTrace.arguments(step: position.step, lanes: partial.node)
+    ) { reduction.accept(partial) }
+    switch outcome {
     case .added, .duplicate:
       let owed = isHeld(by: peer)
       held.release(partial.node)

@@ -7,14 +7,15 @@ extension Welcome {
   private static let featuresKey = "features"
 
   package init(
-    _ configuration: Configuration, _ store: Store, topology: TopologyChoice = .star
+    _ configuration: Configuration, _ store: Store, topology: TopologyChoice = .star,
+    traces: Bool = false
   ) throws {
     let features = String(decoding: try JSONEncoder().encode(store.settings), as: UTF8.self)
     self.init(
       configuration: configuration.yaml, storeFingerprint: store.fingerprint,
       more: [Self.featuresKey: features].merging(
         topology == .star ? [:] : [WorkerLife.topologyKey: topology.rawValue]
-      ) { $1 })
+      ) { $1 }.merging(traces ? [WorkerSpans.key: ""] : [:]) { $1 })
   }
 
   /// - Throws: `DatasetError` if a worker's store is another one: with the first setting of its features that

@@ -203,6 +203,7 @@ package struct WorkerLife {
     defer { exchange?.close() }
     if let exchange { try orders.send(.listening(exchange.address)) }
     try orders.send(.ready(proofHash: proof))
+    if welcomed.more[WorkerSpans.key] != nil { orders.spans = WorkerSpans(clock: endpoint.clock) }
     var reduction = Topology.makeWorkerSide(
       tree: tree, count: count,
       wire: WireFormat(
@@ -219,7 +220,9 @@ package struct WorkerLife {
               + "\(computer.network.weightCount)")
         }
         exchange?.wantNoWeights()
-        hash = computer.load(parameters.values)
+        hash = orders.spans.record(.weights, step: parameters.step) {
+          computer.load(parameters.values)
+        }
       case .plan(let plan):
         let reached = exchange?.follow(plan) ?? false
         try orders.send(.linked(version: plan.version, reached: reached))
@@ -240,9 +243,14 @@ package struct WorkerLife {
             try computer.announce(split, next.clips)
           }
         }
-        let logits = try computer.logits(split, order.clips)
+        let logits = try orders.spans.record(.scores, step: order.job, order.clips) {
+          try computer.logits(split, order.clips)
+        }
         try orders.send(
-          .scores(Cluster.Scores(job: order.job, clips: order.clips, values: FloatVector(logits))))
+          .scores(
+            Cluster.Scores(
+              job: order.job, clips: order.clips, values: FloatVector(logits), parametersHash: hash)
+          ))
       case .refuse(let reason): throw Self.refused(endpoint, reason)
       case .bye, .drain: return
       default: continue
@@ -271,12 +279,13 @@ package struct WorkerLife {
       // Somebody else was faster, or nobody waits any more.
       if try orders.areBeyond(step: order.step) { return }
       endpoint.report(Cluster.Progress(step: order.step, done: done, total: order.lanes.count))
-      while !computer.hasClips(
-        epoch: order.epoch, stepInEpoch: order.stepInEpoch, lane: lane, within: Self.lookAround)
-      { if try orders.areBeyond(step: order.step) { return } }
-      let contribution = try computer.contribution(
-        step: order.step, epoch: order.epoch, stepInEpoch: order.stepInEpoch, lane: lane,
-        clipsInStep: order.clipsInStep, in: reduction.room(for: lane))
+      let (node, waited) = (lane..<lane + 1, computer.waited)
+      let contribution = try orders.spans.record(
+        .lane, step: order.step, node,
+        clips: computer.schedule.clipCount(step: order.stepInEpoch, lane: lane),
+        after: computer.waited - waited
+      ) { try self.contribution(of: lane, order, computer, orders, in: reduction.room(for: lane)) }
+      guard let contribution else { return }
       if let defect = try computer.defect(
         in: contribution, epoch: order.epoch, stepInEpoch: order.stepInEpoch, lane: lane)
       {
@@ -292,8 +301,23 @@ package struct WorkerLife {
               waited: computer.waited - waitedBefore,
               hash: order.isAudited ? contentHash(values) : 0)))
       }
-      try reduction.add(values, lane: lane, send: orders.send)
+      try orders.spans.record(.sum, step: order.step, node) {
+        try reduction.add(values, lane: lane, send: orders.send)
+      }
     }
+  }
+
+  /// One lane's vector; nil if nobody wants it any more before its clips have come.
+  private func contribution(
+    of lane: Int, _ order: Compute, _ computer: LaneComputer, _ orders: WorkerOrders,
+    in room: VectorBuffer?
+  ) throws -> Storage? {
+    while !computer.hasClips(
+      epoch: order.epoch, stepInEpoch: order.stepInEpoch, lane: lane, within: Self.lookAround)
+    { if try orders.areBeyond(step: order.step) { return nil } }
+    return try computer.contribution(
+      step: order.step, epoch: order.epoch, stepInEpoch: order.stepInEpoch, lane: lane,
+      clipsInStep: order.clipsInStep, in: room)
   }
 
   /// Whoever waits for clips looks so often whether they are still wanted.

@@ -8,6 +8,8 @@ import Cluster
 package final class WorkerOrders {
   private let endpoint: WorkerEndpoint
   private let announce: (String) -> Void
+  /// Where the coordinator asks for them.
+  var spans: WorkerSpans?
   private var waiting: [Message] = []
   private(set) var isLeaving = false
   /// The step whose parameters come from other workers; until they are here, nothing else is begun.
@@ -85,6 +87,11 @@ package final class WorkerOrders {
   }
 
   package func send(_ message: Message) throws(ClusterError) {
+    if let spans = spans?.take(before: message), !spans.isEmpty { try put(.spans(spans)) }
+    try put(message)
+  }
+
+  private func put(_ message: Message) throws(ClusterError) {
     while true {
       do throws(ClusterError) { return try endpoint.send(message) } catch {
         guard error.code == .interrupted else { throw error }

@@ -95,6 +95,11 @@ import Training
       "Show the run to browsers and Prometheus at this port (0: any free one), on loopback unless a host is given.",
       valueName: "[host:]port"))
   var http: HTTPAddress?
+  @Option(
+    help: ArgumentHelp(
+      "Write who did what when into this file, for ui.perfetto.dev or chrome://tracing.",
+      valueName: "file"))
+  var trace: String?
   @Flag(
     help: """
       Let workers connect from other machines without keys, and browsers with --http: whoever reaches the \
@@ -166,6 +171,7 @@ import Training
     let sight = try http.map { try SightServer(at: $0, showing: status) }
     defer { sight?.close() }
     if let sight { Program.say("showing this run at \(sight.address)") }
+    let trace = try trace.map { try RunTrace(writingTo: $0) }
     let store =
       try data.map { URL(fileURLWithPath: $0) }
       ?? resume.flatMap { try RunFolder.rememberedStore(of: $0) } ?? Program.embeddedStore()
@@ -174,6 +180,7 @@ import Training
     session.folder = resume ?? folder
     session.resumes = resume != nil
     session.status = status
+    session.trace = trace
     session.allowsMixedProcessors = allowMixedCpus
     let workers = self.workers
     let threads =

@@ -58,7 +58,8 @@ extension Target {
     .partial(Partial(step: 9, node: 4..<5, values: narrow(.fp16), parametersHash: 77)),
     .evaluate(Evaluate(job: 3, split: "validation", clips: 100..<11_774)),
     .timing(Timing(step: 9, lanes: 0..<2, elapsed: .milliseconds(7), waited: .zero)),
-    .scores(Scores(job: 3, clips: 0..<1, values: [0.5])),
+    .scores(Scores(job: 3, clips: 0..<1, values: [0.5], parametersHash: 77)),
+    .spans([WorkSpan(.lane, step: 9, range: 2..<3, clips: 16, start: .seconds(9), length: .zero)]),
     .listening("tcp://10.0.0.7:5"),
     .plan(
       Plan(
@@ -71,7 +72,10 @@ extension Target {
     .piece(Piece(ticket: 4, partBytes: 262_272, bytes: [1, 2, 3])),
     .piece(Piece(ticket: 4, refusal: "there is no such part")),
     .slice(Slice(step: 8, index: 2, values: [1, -0.0], hash: 5)),
-    .heartbeat(Progress(step: 4, done: 1, total: 16)), .drain, .bye, .error(.malformed, "what?"),
+    .heartbeat(
+      Progress(step: 4, done: 1, total: 16),
+      ClockStamps(sent: .seconds(9), echo: .seconds(8), held: .milliseconds(7))),
+    .drain, .bye, .error(.malformed, "what?"),
   ]
 
   static func timingOfAges() -> [UInt8] {

@@ -50,10 +50,10 @@ import Testing
       for (worker, _) in workers {
         let received = try worker.expectMessage()
         #expect(received == .parameters(Parameters(step: step, values: FloatVector(values))))
-        try worker.send(.scores(Scores(job: 1, clips: 0..<1, values: FloatVector(values))))
-        #expect(
-          try stage.coordinator.expectMessage()
-            == .scores(Scores(job: 1, clips: 0..<1, values: FloatVector(values))))
+        let scores = Message.scores(
+          Scores(job: 1, clips: 0..<1, values: FloatVector(values), parametersHash: 0))
+        try worker.send(scores)
+        #expect(try stage.coordinator.expectMessage() == scores)
       }
     }
     #expect(stage.coordinator.defects.total == 0)
@@ -88,7 +88,8 @@ import Testing
     let settings = EndpointSettings(largestVector: 4)
     let stage = try Stage(wire, settings: settings)
     let (worker, peer) = try stage.join(EndpointSettings())
-    let vector = Message.scores(Scores(job: 0, clips: 0..<1, values: [1, 2, 3, 4, 5]))
+    let vector = Message.scores(
+      Scores(job: 0, clips: 0..<1, values: [1, 2, 3, 4, 5], parametersHash: 0))
     let text = Message.refuse(reason: String(repeating: "x", count: 1 << 20))
     for attempt in [
       { try stage.coordinator.send(vector, to: peer) }, { try worker.send(vector) },
@@ -274,7 +275,8 @@ import Testing
       joined.finish(nil)
       let message = Message.scores(
         Scores(
-          job: 0, clips: 0..<1, values: FloatVector([Float](repeating: 1, count: 1 << 20))))
+          job: 0, clips: 0..<1, values: FloatVector([Float](repeating: 1, count: 1 << 20)),
+          parametersHash: 0))
       codes.value = []
       while codes.value!.count < 2 {
         do throws(ClusterError) {

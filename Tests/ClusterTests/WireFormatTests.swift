@@ -32,10 +32,18 @@ import Testing
     .compute(
       Compute(
         step: 0, epoch: 0, stepInEpoch: 0, lanes: 3..<4, clipsInStep: 1, isAudited: true)),
+    .spans([]),
+    .spans([
+      WorkSpan(
+        .lane, step: 9, range: 7..<8, clips: 16, start: .seconds(3), length: .nanoseconds(1)),
+      WorkSpan(.departure, step: 0, range: 0..<0, start: .zero),
+    ]),
     .notFinite(NotFinite(step: 9, lane: 7, what: "the gradient of a is nan")),
     .evaluate(Evaluate(job: 3, split: "validation", clips: 100..<11_774)),
-    .scores(Scores(job: 3, clips: 0..<1, values: [0.5])),
+    .scores(Scores(job: 3, clips: 0..<1, values: [0.5], parametersHash: .max)),
     .heartbeat(Progress(step: 4, done: 1, total: 16)),
+    .heartbeat(
+      .none, ClockStamps(sent: .seconds(9), echo: .nanoseconds(1), held: .milliseconds(7))),
     .drain, .bye, .error(.malformed, "what?"), .error(ErrorCode(rawValue: 1234), ""),
   ]
 

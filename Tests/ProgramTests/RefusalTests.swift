@@ -89,7 +89,19 @@ struct RefusalTests {
 
 extension Refusal {
   static let early: [Refusal] =
-    commandLines + configurations + stores + lists + models + keys
+    commandLines + configurations + stores + lists + models + keys + traces
+
+  // MARK: 65 and 69, traces
+
+  private static let traces = [
+    Refusal(
+      "a trace in a folder that is not there", "coordinator", 69, says: "nowhere/trace.json",
+      "No such file"
+    ) { $0.training("--trace", $0.folder / "nowhere/trace.json") },
+    Refusal(
+      "a trace over another file", "coordinator", 65, says: "tiny.yaml", "is no trace of Tutti"
+    ) { $0.training("--trace", $0.material.configuration) },
+  ]
 
   // MARK: 65, keys
 

@@ -128,5 +128,42 @@ struct StragglerTests {
     #expect((leave["text"] as? String ?? "").contains("with other weights than those sent to it"))
   }
 
+  /// The first validation's weights are those after the first epoch.
+  private let stepsBeforeValidation = Material.steps / Material.epochs
+
+  @Test("so is one that scores with other weights: all clips are scored with the right ones")
+  func otherWeightsInValidation() throws {
+    proxy.arm(
+      Proxy.Strike(
+        sender: .coordinator, kind: .parameters, spared: stepsBeforeValidation,
+        harm: .forge(spoil)))
+    try train(other: false)
+    let events = try events("desynchronised")
+    #expect(events.count == 1)
+    #expect(events.first?["step"] as? Int == stepsBeforeValidation)
+    #expect((events.first?["text"] as? String ?? "").contains("of the validation split"))
+    #expect(try self.events("leave").isEmpty)
+    for name in ["loss", "rocAUC"] {
+      #expect(
+        try metrics(run, "validation").map { $0[name] as? Double }
+          == metrics(material.reference.run, "validation").map { $0[name] as? Double })
+    }
+  }
+
+  @Test("one that scores with other weights a second time is dismissed")
+  func otherWeightsAgainInValidation() throws {
+    for spared in [stepsBeforeValidation, 0] {
+      proxy.arm(
+        Proxy.Strike(sender: .coordinator, kind: .parameters, spared: spared, harm: .forge(spoil)))
+    }
+    try train(other: false) { coordinator, _ in
+      try coordinator.wait(for: "its dismissal") { try !events("leave").isEmpty }
+      let other = try Program.run("worker", worker(address))
+      #expect(other.code == 0, "\(other.errors)")
+    }
+    let leave = try #require(try events("leave").first)
+    #expect((leave["text"] as? String ?? "").contains("scores the validation split with other"))
+  }
+
   private let spoil = FrameHeader.forging { $0[100] ^= 1 }
 }

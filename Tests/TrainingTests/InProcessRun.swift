@@ -15,6 +15,10 @@ struct InProcessRun {
   var topology = TopologyChoice.star
   /// Where each worker keeps what it gets from the coordinator; empty if they have the store.
   var caches: [StoreCache] = []
+  /// Where its trace goes.
+  var trace: String?
+  /// By how much each worker's clock is ahead of the one before, and the first one's of the coordinator's.
+  var clockShift = Duration.zero
   /// Asked between events; a word ends the run as a signal would.
   var interruption: @Sendable (Scene) -> String? = { _ in nil }
 
@@ -60,13 +64,14 @@ struct InProcessRun {
     session.resumes = resumes
     session.address = "*"
     session.topology = topology
+    session.trace = try trace.map { try RunTrace(writingTo: $0) }
     session.transport = transport
     session.output = ProgressDisplay.Output(isTerminal: false, width: { 200 }, write: scene.say)
     session.interruption = { [interruption] in interruption(scene) }
     session.patience = .seconds(5)
     let ended = DispatchGroup()
     session.launch = { launching in
-      for number in 0..<workers {
+      for number in 1...workers {
         ended.enter()
         let thread = Thread {
           defer { ended.leave() }
@@ -91,8 +96,13 @@ struct InProcessRun {
   private func work(
     _ number: Int, _ address: String, _ transport: InProcessTransport, _ scene: Scene
   ) throws {
+    var hello = WorkerLife.hello(threads: threads)
+    hello.processID = number
+    var settings = EndpointSettings()
+    let shift = clockShift * number
+    settings.clock = { monotonicTime() + shift }
     let endpoint = try WorkerEndpoint(
-      connectingTo: address, over: transport, hello: WorkerLife.hello(threads: threads))
+      connectingTo: address, over: transport, hello: hello, settings: settings)
     defer { endpoint.close() }
     scene.add(endpoint)
     let cache = caches.isEmpty ? nil : caches[number % caches.count]
