@@ -122,14 +122,16 @@ import Testing
           step: step, epoch: 0, stepInEpoch: step, lanes: lanes, clipsInStep: 1, plan: 0)
         workers[number].side.begin(order, parametersHash: 9)
         for lane in lanes {
+          let isShared = workers[number].isShared
           let room = workers[number].side.room(for: lane)
-          #expect(workers[number].isShared || room == nil)
-          room?.copy(vectors[lane].span)
-          let values = room.map(FloatVector.init) ?? FloatVector(vectors[lane])
+          #expect(isShared || room == nil)
+          let vector = FloatVector(vectors[lane])
+          vector.withSpan { room?.copy($0) }
+          let values = room.map(FloatVector.init) ?? vector
           try values.withSpan { (values) throws(ClusterError) in
             try workers[number].side.add(values, lane: lane) { message in
               guard case .partial(let partial) = message else { return }
-              #expect((partial.values.shared != nil) == workers[number].isShared)
+              #expect((partial.values.shared != nil) == isShared)
               arrivals.append(partial)
             }
           }
