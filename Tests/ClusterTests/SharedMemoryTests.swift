@@ -92,15 +92,16 @@ import Testing
         let order = Compute(
           step: step, epoch: 0, stepInEpoch: step, lanes: lanes, clipsInStep: 1, plan: 0)
         workers[number].side.begin(order, parametersHash: 9)
+        let isShared = workers[number].isShared
         for lane in lanes {
-          let room = workers[number].side.room(for: lane)
-          #expect(workers[number].isShared || room == nil)
-          room?.copy(vectors[lane].span)
-          let values = room.map(FloatVector.init) ?? FloatVector(vectors[lane])
-          try values.withSpan { (values) throws(ClusterError) in
+          let (vector, room) = (vectors[lane], workers[number].side.room(for: lane))
+          #expect(isShared || room == nil)
+          room?.copy(vector.span)
+          try (room.map(FloatVector.init) ?? FloatVector(vector)).withSpan {
+            (values) throws(ClusterError) in
             try workers[number].side.add(values, lane: lane) { message in
               guard case .partial(let partial) = message else { return }
-              #expect((partial.values.shared != nil) == workers[number].isShared)
+              #expect((partial.values.shared != nil) == isShared)
               arrivals.append(partial)
             }
           }
