@@ -258,8 +258,9 @@ final class CoordinatorLoop {
   }
 
   private func lose(_ peer: PeerID, _ reason: LossReason) {
-    if !leaving.contains(peer) { inbox.post(.lost(peer, reason), weight: 0) }
+    let isMissed = !leaving.contains(peer)
     forget(peer)
+    if isMissed { inbox.post(.lost(peer, reason), weight: 0) }
   }
 
   private func forget(_ peer: PeerID) {

@@ -35,6 +35,7 @@ final class WorkerLoop {
   private let conversation: Conversation
   private let memory: WorkerMemory?
   private var isReached = false
+  private var hasBeaten = false
   private var loss: LossReason?
   private var closingSince: ContinuousClock.Instant?
 
@@ -75,7 +76,7 @@ final class WorkerLoop {
       let now = ContinuousClock.now
       if inboxIsFull { conversation.touch(now) }
       if now >= nextBeat, isReached {
-        _ = conversation.beat(shared.value.progress, into: link)
+        beat()
         if now - conversation.lastHeard > settings.silence { lose(.silent(settings.silence)) }
       }
       if now >= nextBeat { nextBeat = now + settings.heartbeat }
@@ -96,7 +97,10 @@ final class WorkerLoop {
 
   private func follow(_ order: Order) {
     switch order {
-    case .send(let parcel): conversation.enqueue(memory?.partials.place(parcel) ?? parcel)
+    case .send(let parcel):
+      // Before all that it says but hello, so that the coordinator knows this clock when it hears of times.
+      if isReached && !hasBeaten { beat() }
+      conversation.enqueue(memory?.partials.place(parcel) ?? parcel)
     case .expect(let largestVector): conversation.largestVector = largestVector
     }
   }
@@ -167,8 +171,11 @@ final class WorkerLoop {
       shared.term = session.term
       shared.isReached = true
     }
-    // At once, so that the coordinator knows this clock before anything is said of times.
-    _ = conversation.beat(into: link)
+  }
+
+  private func beat() {
+    hasBeaten = true
+    _ = conversation.beat(shared.value.progress, into: link)
   }
 
   private func count(_ kind: Defect.Kind) { shared.update { $0.defects.count(kind) } }

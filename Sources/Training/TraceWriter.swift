@@ -18,7 +18,7 @@ package final class TraceWriter {
   private var waitingSince: Duration?
 
   /// What is gathered before it is written, in bytes and in time: what a crash may cost.
-  package static let block = (bytes: 64 << 10, time: Duration.seconds(1))
+  package static let block = (bytes: 16 << 10, time: Duration.seconds(1))
 
   private static let (opening, separator, closing) = ("[\n", ",\n", "\n]\n")
   /// What every trace of ours begins with.

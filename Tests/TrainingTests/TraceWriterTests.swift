@@ -34,7 +34,9 @@ struct TraceWriterTests {
       #expect(try names().count == count)
       #expect(after - before < TraceWriter.block.bytes + 2000)
     }
-    #expect(blocks == 500 * 1050 / TraceWriter.block.bytes)
+    // With what stands between them, it takes so many to fill one.
+    let size = event(text).utf8.count + 2
+    #expect(blocks == 500 / ((TraceWriter.block.bytes + size - 1) / size))
     try writer.flush()
     #expect(try names().count == 500)
   }
@@ -104,7 +106,7 @@ struct TraceWriterTests {
       }
     }
     #expect(error?.errno == ENOSPC)
-    #expect(try names().count <= count)
+    #expect(try (1...count).contains(names().count))
     writer.close()
     disk.unmount()
   }
