@@ -66,6 +66,7 @@ final class CoordinatorLoop {
 
   func run() {
     var nextBeat = ContinuousClock.now
+    var lastRound = nextBeat
     while true {
       if orders.isClosed && closingSince == nil { closingSince = .now }
       while let order = orders.poll() { follow(order) }
@@ -79,9 +80,11 @@ final class CoordinatorLoop {
       for problem in link.takeProblems() { tell(problem) }
 
       let now = ContinuousClock.now
-      if inboxIsFull {
+      // Who was stopped himself, by Ctrl-Z, say, could not hear anybody.
+      if inboxIsFull || now - lastRound > settings.silence / 2 {
         for conversation in conversations.values { conversation.touch(now) }
       }
+      lastRound = now
       if now >= nextBeat {
         beat(now)
         nextBeat = now + settings.heartbeat
@@ -104,6 +107,7 @@ final class CoordinatorLoop {
           continue
         }
         conversation.enqueue(parcel)
+        busy.insert(peer)
       }
     case .send(let parcel, let peers):
       let sharing = peers.contains { conversations[$0]?.memory != nil }

@@ -57,7 +57,8 @@ final class WorkerLoop {
   }
 
   func run() {
-    var nextBeat = ContinuousClock.now + settings.heartbeat
+    var lastRound = ContinuousClock.now
+    var nextBeat = lastRound + settings.heartbeat
     while true {
       if orders.isClosed && closingSince == nil { closingSince = .now }
       // One message at a time: what waits, waits in the mailbox, and there its bound holds.
@@ -74,7 +75,9 @@ final class WorkerLoop {
       if sending == .unreachable { lose(.disconnected) }
 
       let now = ContinuousClock.now
-      if inboxIsFull { conversation.touch(now) }
+      // Who was stopped himself, by Ctrl-Z, say, could not hear anybody.
+      if inboxIsFull || now - lastRound > settings.silence / 2 { conversation.touch(now) }
+      lastRound = now
       if now >= nextBeat, isReached {
         beat()
         if now - conversation.lastHeard > settings.silence { lose(.silent(settings.silence)) }
