@@ -158,22 +158,24 @@ extension RunPlan {
 package enum Units {
   /// Seconds of `100us`, `1ms`, `0.5s`.
   package static func seconds(_ text: String) -> Double? {
-    number(text, ["us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1])
+    number(text, ["us": 1e6, "µs": 1e6, "ms": 1e3, "s": 1]).map { $0.number / $0.unit }
   }
 
   /// Bits a second of `10Gbit`, `100Mbit`, `64kbit`.
   package static func bitsPerSecond(_ text: String) -> Double? {
-    number(text, ["gbit": 1e9, "mbit": 1e6, "kbit": 1e3])
+    number(text, ["gbit": 1e9, "mbit": 1e6, "kbit": 1e3]).map { $0.number * $0.unit }
   }
 
-  private static func number(_ text: String, _ units: [String: Double]) -> Double? {
+  private static func number(
+    _ text: String, _ units: [String: Double]
+  ) -> (number: Double, unit: Double)? {
     let text = text.lowercased()
     // The longest first: "ms" ends with "s".
     guard let unit = units.keys.filter(text.hasSuffix).max(by: { $0.count < $1.count }),
-      let factor = units[unit], let number = Double(text.dropLast(unit.count)), number.isFinite,
+      let value = units[unit], let number = Double(text.dropLast(unit.count)), number.isFinite,
       number >= 0
     else { return nil }
-    return number * factor
+    return (number, value)
   }
 
   static func short(_ number: Double) -> String {

@@ -15,7 +15,8 @@ import Cluster
 /// - star, out and in each: max(W·M/B + f·u/2, W·M·u + 2·W·m) + λ + r/2. All goes through the coordinator's link
 ///   and processor; the last frame is processed when it has come. What a worker adds up before its last
 ///   lane travels meanwhile, as far as the link can. Links carry both ways at once, and who has its weights
-///   first sends while others still get theirs: in, M/B·(W−1)/W less.
+///   first sends while others still get theirs: from nothing, if all get them together, to (W−1)·M/B, if one
+///   after the other. Half of that is taken off the way in.
 /// - sharded, each: max(M/B + f·u/2, M·u + 2·W·m) + max(M·(W−1)/(W·B) + f·u/2, 2·M·(W−1)/W·u + 2·(W−1)·m) + 2·λ
 ///   + r: the coordinator's part, and that of the workers among each other; out, also c·M for the check.
 /// - shared memory: out c·M·(1 + ⌈W/cores⌉) + r/2 + 2·W·m; in r/2 + 2·W·m.
@@ -192,7 +193,7 @@ package struct StepModel {
     }
     let out = way(count * job.vectorBytes)
     var back = way(sums.lastBytes)
-    back.link -= back.link / count * (count - 1) / count
+    back.link *= 1 - (count - 1) / count / 2
     let compute = Double(sums.lanes) * secondsPerLane
     let earlier = (sums.bytes - sums.lastBytes) / link.bytesPerSecond
     let late = max(0, earlier - (compute - secondsPerLane))
