@@ -149,8 +149,9 @@ import Testing
     let (error, problem) = try refusal(of: confused, at: coordinator, "wrong coordinator key")
     #expect(error.detail.contains("the wrong file"))
     #expect(error.detail.contains(confused.server!.fingerprint))
-    #expect(
-      problem == .otherServer(address: "127.0.0.1", own: coordinatorKeys.own.publicKey))
+    // Where he was is not known any more if he has hung up by then.
+    let own = coordinatorKeys.own.publicKey
+    #expect(["127.0.0.1", nil].contains { problem == .otherServer(address: $0, own: own) })
   }
 
   @Test("a worker without keys is told to bring some")
