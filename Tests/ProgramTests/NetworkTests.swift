@@ -1,3 +1,4 @@
+import Cluster
 import Foundation
 import Testing
 
@@ -60,7 +61,9 @@ struct NetworkTests {
     }
 
     /// A frame's header with zeros for everything else, its checksum among them.
-    private static func header(version: UInt16 = 3, chunkBytes: UInt32 = 0) -> Data {
+    private static func header(
+      version: UInt16 = FrameHeader.protocolVersion, chunkBytes: UInt32 = 0
+    ) -> Data {
       var header = Data("TUTI".utf8)
       header.append(integer: version)
       header += Data(count: 54)
