@@ -23,8 +23,8 @@ package final class ClipDelivery: ClipSupply, @unchecked Sendable {
   /// Clips that will be read and could not be kept.
   private var unkept: [Int: [UInt8]] = [:]
   private var ahead: ReadAhead?
-  /// Other lanes than those, that were ordered in the last step.
-  private var others: Range<Int>?
+  /// Other lanes than those that were ordered lately, and how often in a row.
+  private var others = (lanes: 0..<0, orders: 0)
   /// Whether clips are fetched that nobody waits for.
   private var goesAhead = false
   /// Whether the last clip of the lanes was asked for.
@@ -39,6 +39,7 @@ package final class ClipDelivery: ClipSupply, @unchecked Sendable {
   private var attempts: [Int: Int] = [:]
   private var report: DeliveryReport
 
+  private static let ordersToStay = 8
   /// A clip that comes damaged is asked for so often.
   private static let mostAttempts = 3
   /// Bytes of clips that are not kept on the disk and wait to be read.
@@ -110,16 +111,16 @@ package final class ClipDelivery: ClipSupply, @unchecked Sendable {
     return bytes
   }
 
-  /// Says what the worker is at: what its lanes will need is fetched while it computes. Lanes that it has
-  /// for one step only, in another's place, do not count.
+  /// Says what the worker is at: what its lanes will need is fetched while it computes. Lanes that come to it
+  /// later have to stay for some steps first: they may go as they came.
   package func follow(_ schedule: LaneSchedule, epoch: Int, step: Int, lanes: Range<Int>) {
     let isNew = lock.withLock {
       let before = ahead
-      if let before, before.lanes != lanes, others != lanes {
-        others = lanes
-        return false
+      if let before, before.lanes != lanes {
+        others = (lanes, others.lanes == lanes ? others.orders + 1 : 1)
+        guard others.orders >= Self.ordersToStay else { return false }
       }
-      others = nil
+      others = (0..<0, 0)
       guard before?.epoch != epoch || before?.lanes != lanes else { return false }
       if let before, before.epoch != epoch { copy.beginEpoch() }
       goesAhead = lanes != complete
