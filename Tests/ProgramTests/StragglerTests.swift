@@ -141,7 +141,8 @@ struct StragglerTests {
     let events = try events("desynchronised")
     #expect(events.count == 1)
     #expect(events.first?["step"] as? Int == stepsBeforeValidation)
-    #expect((events.first?["text"] as? String ?? "").contains("of the validation split"))
+    let text = events.first?["text"] as? String
+    #expect(text?.contains("of the validation split") == true)
     #expect(try self.events("leave").isEmpty)
     for name in ["loss", "rocAUC"] {
       #expect(
