@@ -63,6 +63,8 @@ extension FieldReader {
         throw Defect(.payload, "a span of kind \(number)")
       }
       let step = try count()
+      // Whoever counts from 1 must be able to.
+      guard step < Int.max else { throw Defect(.payload, "a span of step \(step)") }
       let (lower, upper): (UInt32, UInt32) = (try integer(), try integer())
       guard lower <= upper else { throw Defect(.payload, "a span over \(lower)..<\(upper)") }
       let clips: UInt32 = try integer()

@@ -8,6 +8,8 @@ package struct StoreCache: Sendable {
   private static let margin = 0.05
   /// Marks a copy as in use by a shared lock, and tells when that was by its time.
   private static let markName = "in-use"
+  /// Others may remove a copy while it is taken into use, but not that often.
+  private static let tries = 100
 
   package let folder: URL
   /// Bytes.
@@ -18,6 +20,10 @@ package struct StoreCache: Sendable {
   }
 
   package func folder(of fingerprint: String) -> URL { folder.appendingPathComponent(fingerprint) }
+
+  static func isFingerprint(_ text: String) -> Bool {
+    text.utf8.count == 64 && text.allSatisfy(\.isHexDigit)
+  }
 
   /// Bytes that may still be kept: within the limit, and without using the disk up.
   func room() -> Int {
@@ -51,7 +57,7 @@ package struct StoreCache: Sendable {
   func use(_ fingerprint: String) throws -> CopyUse {
     let folder = folder(of: fingerprint)
     let mark = folder.appendingPathComponent(Self.markName)
-    while true {
+    for _ in 0..<Self.tries {
       do {
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
       } catch {
@@ -77,11 +83,14 @@ package struct StoreCache: Sendable {
         return use
       }
     }
+    throw DatasetError(
+      .inputOutput, attempt: "keep a copy of the store", path: mark.path,
+      detail: "it cannot be made, or goes away each time; remove the folder that it is in")
   }
 
   private func copies() -> [URL] {
     Self.names(in: folder)
-      .filter { $0.utf8.count == 64 && $0.allSatisfy(\.isHexDigit) }
+      .filter(Self.isFingerprint)
       .map(folder(of:))
   }
 

@@ -33,6 +33,8 @@ package final class StoreCopy: Sendable {
 
   /// The copy that is in the cache; nil if there is none, or its description or table is damaged.
   package static func open(in cache: StoreCache, fingerprint: String) -> StoreCopy? {
+    // It comes from a peer, and is to be a folder's name.
+    guard StoreCache.isFingerprint(fingerprint) else { return nil }
     let folder = cache.folder(of: fingerprint)
     let url = folder.appendingPathComponent(StoreDescription.fileName)
     guard let data = try? Data(contentsOf: url), let use = try? cache.use(fingerprint),

@@ -51,7 +51,12 @@ package final class DataDesk: Sendable {
 
   // MARK: For the crew
 
-  package func admit(_ peer: PeerID) { state.withLock { _ = $0.members.insert(peer) } }
+  package func admit(_ peer: PeerID) {
+    state.withLock {
+      $0.members.insert(peer)
+      $0.former.remove(peer)
+    }
+  }
 
   func forget(_ peer: PeerID) {
     state.withLock {

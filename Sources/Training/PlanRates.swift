@@ -86,8 +86,9 @@ package struct PlanRates: Codable, Equatable, Sendable {
     let costs = [message, plainByte, encryptedByte].flatMap { [$0.seconds, $0.processorSeconds] }
     let seconds = [secondsPerLane, secondsPerClip, updateSeconds, roundTripSeconds]
     let perByte = [secondsPerByteAdded, secondsPerByteCopied]
-    guard cores > 0, (seconds + perByte + costs).allSatisfy({ $0 >= 0 && $0 < 1e6 }),
-      secondsPerLane > 0
+    let counts = 1...65_536
+    guard counts.contains(cores), counts.contains(subject.threads),
+      (seconds + perByte + costs).allSatisfy({ $0 >= 0 && $0 < 1e6 }), secondsPerLane > 0
     else {
       throw TrainingError(.badInput, "\(path) has rates that cannot be: measure them anew")
     }

@@ -78,8 +78,11 @@ struct MakePlan: ParsableCommand {
       throw ValidationError(
         "--data says how many clips there are: leave --clips and --validation out")
     }
-    guard clips ?? 1 > 0, validation ?? 0 >= 0, tags > 0, clips ?? 1 < 1 << 32 else {
-      throw ValidationError("--clips and --tags must be positive, --validation not negative")
+    guard (1..<1 << 32).contains(clips ?? 1), (0..<1 << 32).contains(validation ?? 0),
+      (1...65_536).contains(tags)
+    else {
+      throw ValidationError(
+        "--clips must be from 1 and --validation from 0 to 4294967295, --tags from 1 to 65536")
     }
   }
 

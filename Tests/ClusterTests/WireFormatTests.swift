@@ -117,6 +117,9 @@ import Testing
         subject: Subject(kind: kind), payload: wantsFloats ? .bytes([]) : .floats([1]))
       #expect(throws: Defect.self) { try wrong.message() }
     }
+    // Steps are counted from 1 where people read them.
+    let last = WorkSpan(.lane, step: .max, range: 0..<1, start: .zero)
+    #expect(throws: Defect.self) { try Parcel(.spans([last])).message() }
     var generator = Seeded(3)
     for _ in 0..<20_000 {
       let count = Int.random(in: 0...64, using: &generator)

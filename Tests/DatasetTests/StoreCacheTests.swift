@@ -25,6 +25,18 @@ import Testing
     #expect((0..<12).filter(copy.holds) == [0, 1, 2, 3, 4])
   }
 
+  @Test("what is no fingerprint is no folder's name, and a mark that cannot be made ends the wait")
+  func names() throws {
+    try FileManager.default.createDirectory(at: cache, withIntermediateDirectories: true)
+    #expect(StoreCopy.open(in: StoreCache(cache), fingerprint: "../store") == nil)
+    #expect(!FileManager.default.fileExists(atPath: folder.file("store/in-use").path))
+    let copy = cache.appendingPathComponent(store.fingerprint)
+    try FileManager.default.copyItem(at: folder.file("store"), to: copy)
+    try FileManager.default.createSymbolicLink(
+      atPath: copy.path + "/in-use", withDestinationPath: "/nowhere/at/all")
+    #expect(StoreCopy.open(in: StoreCache(cache), fingerprint: store.fingerprint) == nil)
+  }
+
   @Test("clips that two epochs have not used make room for others")
   func unused() throws {
     let copy = try begin(limit: overhead() + 5 * Self.clipBytes)

@@ -83,6 +83,7 @@ struct DeliveryTests {
     "flags that make no sense are refused",
     arguments: [
       (["--cache-limit", "much"], 64, "--cache-limit"),
+      (["--cache-limit", "0.0000001MB"], 64, "--cache-limit"),
       (["--cache", "/proc/nowhere"], 69, "cannot make the folder /proc/nowhere"),
     ])
   func refused(flags: [String], code: Int32, words: String) throws {

@@ -44,7 +44,7 @@ struct PlanTests {
       ["--workers", "0"], ["--workers", "many"], ["--bandwidth", "10"], ["--bandwidth", "10GB"],
       ["--latency", "1ms"], ["--bandwidth", "1Gbit", "--latency", "1"], ["--one-machine"],
       ["--workers-per-host", "4"], ["--clips", "0"], ["--data", "store", "--clips", "5"],
-      ["--threads", "0"],
+      ["--threads", "0"], ["--validation", "\(Int.max)"], ["--tags", "\(Int.max)"],
     ])
   func refusals(arguments: [String]) throws {
     let ending = try Program.run("tutti", ["plan"] + arguments)

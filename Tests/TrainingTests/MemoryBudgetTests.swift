@@ -9,6 +9,7 @@ struct MemoryBudgetTests {
     arguments: [
       ("6GB", 6_000_000_000), ("1.5gb", 1_500_000_000), ("800MB", 800_000_000), ("12", nil),
       ("GB", nil), ("-1GB", nil), ("0MB", nil), ("nanGB", nil), ("1e30GB", nil), ("6 TB", nil),
+      ("200KB", 200_000), ("0.0000001MB", nil), ("0.000001MB", 1),
     ])
   func options(text: String, bytes: Int?) { #expect(MemoryBudget(option: text)?.bytes == bytes) }
 

@@ -233,6 +233,14 @@ struct RunPlanTests {
     other.threads = 3
     #expect(throws: TrainingError.self) { try plan.rates.require(other, path: "rates.json") }
     #expect(throws: TrainingError.self) { try PlanRates(path: folder / "nothing.json") }
+    for name in ["cores", "threads"] {
+      let json = try plan.json()
+      let absurd = try json.replacing(
+        Regex("\"\(name)\" ?: ?[0-9]+"), with: "\"\(name)\":\(Int.max)")
+      #expect(absurd != json)
+      try Data(absurd.utf8).write(to: URL(fileURLWithPath: folder / "absurd.json"))
+      #expect(throws: TrainingError.self) { try PlanRates(path: folder / "absurd.json") }
+    }
   }
 
   @Test("quantities are read as they are written")
