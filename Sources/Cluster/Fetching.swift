@@ -11,7 +11,8 @@ package struct Fetch: Equatable, Sendable {
   package var ticket: UInt64
   package var part: Int
   package var offset: Int
-  /// From 1 to `mostBytes`; the answer has fewer where the part ends.
+  /// Up to `mostBytes`; the answer has fewer where the part ends. None says that somebody now waits for
+  /// what was asked of the part before, ahead.
   package var count: Int
   /// Whether nobody waits for it yet: others go first.
   package var isAhead: Bool
@@ -63,8 +64,8 @@ extension Fetch {
     offset = try fields.count()
     count = try fields.count()
     let ahead: UInt8 = try fields.integer()
-    guard (1...Self.mostBytes).contains(count), ahead <= 1 else {
-      throw Defect(.payload, "a fetch of \(count) bytes, 1 to \(Self.mostBytes) are allowed")
+    guard count <= Self.mostBytes, ahead <= 1 else {
+      throw Defect(.payload, "a fetch of \(count) bytes, at most \(Self.mostBytes) are allowed")
     }
     isAhead = ahead == 1
   }

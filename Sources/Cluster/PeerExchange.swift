@@ -59,10 +59,13 @@ package final class PeerExchange: Sendable {
     weightCount: Int
   ) throws(ClusterError) {
     self.tree = tree
-    self.transport = transport
+    self.transport = try transport.forManyConnections()
     self.coordinator = coordinator
     counts = (sumCount, weightCount)
-    settings = EndpointSettings(largestVector: max(sumCount, weightCount))
+    var settings = EndpointSettings(largestVector: max(sumCount, weightCount))
+    // With many workers these are most of all messages, and the coordinator knows sooner who is gone.
+    (settings.heartbeat, settings.silence) = (.milliseconds(2500), .seconds(10))
+    self.settings = settings
     hall = try CoordinatorEndpoint(
       listeningAt: EndpointAddress.beside(coordinator: coordinator.address), over: transport,
       run: coordinator.run, term: coordinator.term,

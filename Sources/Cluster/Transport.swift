@@ -19,12 +19,18 @@ package protocol Transport: Sendable {
 
   /// The same, for connections to nobody but the owner of `key`.
   func connecting(to key: PublicKey) -> any Transport
+
+  /// The same, for many connections, which share the threads that serve them.
+  ///
+  /// - Throws: `ClusterError.system` if the system gives none
+  func forManyConnections() throws(ClusterError) -> any Transport
 }
 
 /// A transport that knows everybody.
 extension Transport {
   package var admitted: AllowList? { nil }
   package func connecting(to key: PublicKey) -> any Transport { self }
+  package func forManyConnections() -> any Transport { self }
 }
 
 /// One endpoint's socket.

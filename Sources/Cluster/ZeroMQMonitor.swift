@@ -29,8 +29,7 @@ struct ZeroMQMonitor {
   let socket: ZeroMQSocket
 
   init(_ context: ZeroMQContext, watching watched: ZeroMQSocket) throws(ClusterError) {
-    // Contexts are not shared, so the name can be the same in each.
-    let name = "inproc://monitor"
+    let name = "inproc://monitor-\(UInt(bitPattern: watched.handle))"
     let events =
       ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED
       | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL

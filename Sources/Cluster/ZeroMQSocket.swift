@@ -11,6 +11,8 @@ final class ZeroMQContext: @unchecked Sendable {
     Self.keepFreedMemory
     guard let handle = zmq_ctx_new() else { throw zeroMQError("make a context", at: "ZeroMQ") }
     self.handle = handle
+    // Three for each of as many connections as a coordinator takes peers; by default it would be 1023.
+    zmq_ctx_set(handle, ZMQ_MAX_SOCKETS, 4096)
   }
 
   /// libzmq allocates every message anew. Given back to the system each time, a megabyte costs several

@@ -15,7 +15,9 @@ package struct ZeroMQTransport: Transport {
   /// What CURVE puts around a message counts as its size: a name, a nonce, flags and an authenticator, 33 bytes.
   private static let envelopeBytes = 64
 
-  private let keys: Keys?
+  private var keys: Keys?
+  /// What all connections share; nil if each has its own.
+  private var context: ZeroMQContext?
 
   package init(keys: Keys? = nil) { self.keys = keys }
 
@@ -25,7 +27,15 @@ package struct ZeroMQTransport: Transport {
   package var admitted: AllowList? { keys?.admitted }
 
   package func connecting(to key: PublicKey) -> any Transport {
-    ZeroMQTransport(keys: keys?.connecting(to: key, from: "the coordinator's list of owners"))
+    var transport = self
+    transport.keys = keys?.connecting(to: key, from: "the coordinator's list of owners")
+    return transport
+  }
+
+  package func forManyConnections() throws(ClusterError) -> any Transport {
+    var transport = self
+    transport.context = try ZeroMQContext()
+    return transport
   }
 
   package func listen(at address: String) throws(ClusterError) -> any Link {
@@ -57,7 +67,7 @@ package struct ZeroMQTransport: Transport {
 
   package func connect(to address: String) throws(ClusterError) -> any Link {
     let endpoint = try EndpointAddress(parsing: address, for: .connect)
-    let context = try ZeroMQContext()
+    let context = if let context { context } else { try ZeroMQContext() }
     let socket = try ZeroMQSocket(context, type: ZMQ_DEALER)
     try configure(socket, isIPv6: endpoint.isIPv6)
     try socket.set(ZMQ_ROUTING_ID, to: PeerID.random().bytes)

@@ -89,6 +89,17 @@ package final class ClipDelivery: ClipSupply, @unchecked Sendable {
     endpoint.nudge()
   }
 
+  /// Whether all of these have come, of those that were announced, after waiting for them for a while. Whoever
+  /// then reads them may still have to wait, if they were not kept.
+  package func hasCome(_ clips: [Int], within timeout: Duration) -> Bool {
+    let deadline = Date(timeIntervalSinceNow: timeout / .seconds(1))
+    return lock.withLock {
+      func isDone() -> Bool { end != nil || wanted.isDisjoint(with: clips) }
+      while !isDone(), lock.wait(until: deadline) {}
+      return isDone()
+    }
+  }
+
   /// - Throws: what has ended the delivery
   package func bytes(ofClip clip: Int) throws -> [UInt8] {
     if let bytes = lock.withLock({ unkept.removeValue(forKey: clip) }) ?? copy.read(clip) {
@@ -125,7 +136,11 @@ package final class ClipDelivery: ClipSupply, @unchecked Sendable {
       if let before, before.epoch != epoch { copy.beginEpoch() }
       goesAhead = lanes != complete
       isAtEnd = false
-      ahead = ReadAhead(schedule, epoch: epoch, step: step, lanes: lanes)
+      let next = ReadAhead(schedule, epoch: epoch, step: step, lanes: lanes)
+      // What nobody here will read now makes room for what somebody will.
+      let share = Set(next.share)
+      unkept = unkept.filter { share.contains($0.key) }
+      ahead = next
       return true
     }
     if isNew { endpoint.nudge() }
@@ -155,13 +170,9 @@ package final class ClipDelivery: ClipSupply, @unchecked Sendable {
   ///
   /// - Returns: whether there may be more to ask for at once
   private func begin() -> Bool {
-    var looks = Self.looksAtOnce
-    while fetcher.hasRoom, let (clip, isAhead) = next() {
-      if fetcher.isFetching(StoreParts.clip(clip)) { continue }
-      if isAhead {
-        if !copy.holds(clip) { fetch(clip, isAhead: true) }
-        looks -= 1
-        if looks == 0 { return true }
+    while fetcher.hasRoom(ahead: false), let clip = nextUrgent() {
+      if fetcher.isFetching(StoreParts.clip(clip)) {
+        fetcher.hasten(StoreParts.clip(clip))
       } else if let bytes = copy.read(clip) {
         // Another process has fetched it, or this one in an earlier life.
         hand(clip, bytes, isKept: true)
@@ -169,17 +180,29 @@ package final class ClipDelivery: ClipSupply, @unchecked Sendable {
         fetch(clip, isAhead: false)
       }
     }
-    return false
+    for _ in 0..<Self.looksAtOnce {
+      guard fetcher.hasRoom(ahead: true), let clip = nextAhead() else { return false }
+      if !fetcher.isFetching(StoreParts.clip(clip)), !copy.holds(clip) {
+        fetch(clip, isAhead: true)
+      }
+    }
+    return true
   }
 
-  private func next() -> (clip: Int, isAhead: Bool)? {
+  private func nextUrgent() -> Int? {
     lock.withLock {
       while !urgent.isEmpty {
         let clip = urgent.removeFirst()
-        if wanted.contains(clip) { return (clip, false) }
+        if wanted.contains(clip) { return clip }
       }
+      return nil
+    }
+  }
+
+  private func nextAhead() -> Int? {
+    lock.withLock {
       guard goesAhead else { return nil }
-      if let clip = ahead?.next() { return (clip, true) }
+      if let clip = ahead?.next() { return clip }
       goesAhead = false
       isAtEnd = true
       return nil
@@ -225,9 +248,9 @@ package final class ClipDelivery: ClipSupply, @unchecked Sendable {
   private func hand(_ clip: Int, _ bytes: [UInt8], isKept: Bool) {
     lock.withLock {
       let isWanted = wanted.remove(clip) != nil
+      defer { lock.broadcast() }
       if waiting[clip] != nil {
         arrived[clip] = bytes
-        lock.broadcast()
       } else if isWanted, !isKept, (unkept.count + 1) * copy.clipBytes <= Self.mostUnkept {
         unkept[clip] = bytes
       }

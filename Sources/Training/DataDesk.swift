@@ -5,8 +5,8 @@ import Synchronization
 
 /// Gives the coordinator's data to workers that have none.
 ///
-/// A thread of its own reads and answers, so that no disk keeps a step waiting, one fetch after the other:
-/// first what somebody waits for, then what is fetched ahead. How many wait, and how much is on its way,
+/// A thread of its own reads and answers, so that no disk keeps a step waiting, one fetch after the other (see
+/// `FetchQueue`). How many wait, and how much is on its way,
 /// the endpoint bounds. Only who was admitted to the run gets any; requests name parts by number, never a
 /// path.
 package final class DataDesk: Sendable {
@@ -92,20 +92,17 @@ package final class DataDesk: Sendable {
 
   /// Until the endpoint is closed.
   private func run() {
-    var urgent: [(PeerID, Fetch)] = []
-    var ahead: [(PeerID, Fetch)] = []
+    var queue = FetchQueue()
     var due = ContinuousClock.now
     do {
       while true {
         // All that have come; if there are some, no longer than until the next may be answered.
-        let isIdle = urgent.isEmpty && ahead.isEmpty
-        let timeout = isIdle ? nil : max(due - .now, .zero)
+        let timeout = queue.isEmpty ? nil : max(due - .now, .zero)
         if let (peer, fetch) = try endpoint.nextFetch(timeout: timeout) {
-          if fetch.isAhead { ahead.append((peer, fetch)) } else { urgent.append((peer, fetch)) }
+          queue.add(fetch, from: peer)
           continue
         }
-        guard .now >= due, !isIdle else { continue }
-        let (peer, fetch) = urgent.isEmpty ? ahead.removeFirst() : urgent.removeFirst()
+        guard .now >= due, let (peer, fetch) = queue.next() else { continue }
         guard let piece = answer(to: fetch, from: peer) else { continue }
         try endpoint.answer(piece, to: peer)
         if let rate {

@@ -135,9 +135,14 @@ package final class LaneComputer {
   }
 
   /// Says which clips of a split will be asked for next.
-  package func announce(_ split: Split, _ clips: Range<Int>) throws {
+  ///
+  /// - Returns: their numbers in the store
+  @discardableResult
+  package func announce(_ split: Split, _ clips: Range<Int>) throws -> [Int] {
     let all = store.range(of: split)
-    try store.willNeed(clips.clamped(to: 0..<all.count).map { all.lowerBound + $0 })
+    let clips = clips.clamped(to: 0..<all.count).map { all.lowerBound + $0 }
+    try store.willNeed(clips)
+    return clips
   }
 
   /// Logits of some clips of a split (see `Evaluator`).

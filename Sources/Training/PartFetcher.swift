@@ -2,7 +2,8 @@ import Cluster
 import Foundation
 
 /// Fetches parts of the coordinator's data piece by piece, in the order in which they are begun, with as
-/// many pieces on their way as fill a link and do not keep weights waiting behind them. One thread uses it.
+/// many pieces on their way as fill a link and do not keep weights waiting behind them. What nobody waits for
+/// yet has half of that, so that there is always room for what somebody does. One thread uses it.
 struct PartFetcher {
   private struct Part {
     let number: Int
@@ -11,7 +12,7 @@ struct PartFetcher {
     var isSized: Bool
     var asked = 0
     var received = 0
-    let isAhead: Bool
+    var isAhead: Bool
 
     /// Bytes of the next piece to ask for: as few pieces as can be, and all alike.
     var nextPiece: Int {
@@ -36,9 +37,14 @@ struct PartFetcher {
   init(_ endpoint: WorkerEndpoint) { self.endpoint = endpoint }
 
   /// Whether another part may be begun.
-  var hasRoom: Bool { begun.isEmpty && mayAsk }
+  func hasRoom(ahead: Bool) -> Bool {
+    mayAsk(ahead: ahead) && !begun.contains { parts[$0]?.isAhead == ahead }
+  }
 
-  private var mayAsk: Bool { outstanding < Self.window && tickets.count < Fetch.mostAtOnce }
+  private func mayAsk(ahead: Bool) -> Bool {
+    let share = ahead ? 2 : 1
+    return outstanding < Self.window / share && tickets.count < Fetch.mostAtOnce / share
+  }
 
   /// Whether nothing is on its way.
   var isIdle: Bool { parts.isEmpty }
@@ -51,6 +57,17 @@ struct PartFetcher {
       number: number, bytes: [UInt8](repeating: 0, count: byteCount ?? 0),
       isSized: byteCount != nil, isAhead: isAhead)
     begun.append(number)
+    ask()
+  }
+
+  /// Somebody waits for a part that is being fetched, perhaps ahead.
+  ///
+  /// - Precondition: there is room for a part that somebody waits for
+  mutating func hasten(_ number: Int) {
+    guard var part = parts[number], part.isAhead else { return }
+    part.isAhead = false
+    ask(0, of: &part)
+    parts[number] = part
     ask()
   }
 
@@ -93,18 +110,23 @@ struct PartFetcher {
   }
 
   private mutating func ask() {
-    while mayAsk, let number = begun.first, var part = parts[number] {
-      let count = part.isSized ? part.nextPiece : Fetch.mostBytes
-      lastTicket += 1
-      tickets[lastTicket] = (number, part.asked, count)
-      endpoint.fetch(
-        Fetch(
-          ticket: lastTicket, part: number, offset: part.asked, count: count, isAhead: part.isAhead)
-      )
-      outstanding += count
-      part.asked += count
-      if !part.isSized || part.asked == part.bytes.count { begun.removeFirst() }
+    while let number = begun.first(where: { parts[$0]?.isAhead == false }) ?? begun.first,
+      var part = parts[number], mayAsk(ahead: part.isAhead)
+    {
+      ask(part.isSized ? part.nextPiece : Fetch.mostBytes, of: &part)
+      if !part.isSized || part.asked == part.bytes.count { begun.removeAll { $0 == number } }
       parts[number] = part
     }
+  }
+
+  private mutating func ask(_ count: Int, of part: inout Part) {
+    lastTicket += 1
+    tickets[lastTicket] = (part.number, part.asked, count)
+    endpoint.fetch(
+      Fetch(
+        ticket: lastTicket, part: part.number, offset: part.asked, count: count,
+        isAhead: part.isAhead))
+    outstanding += count
+    part.asked += count
   }
 }

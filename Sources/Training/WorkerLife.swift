@@ -142,7 +142,8 @@ package struct WorkerLife {
       // The coordinator is gone; perhaps it has said goodbye before.
       while true { if case .bye = try orders.next() { return } }
     } catch {
-      try? endpoint.send(.error(ErrorCode(ExitStatus(error)), "\(error)"))
+      let status = ExitStatus(error)
+      try? endpoint.send(status == .interrupted ? .bye : .error(ErrorCode(status), "\(error)"))
       throw error
     }
     if orders.isLeaving { throw Self.interrupted }
@@ -237,12 +238,7 @@ package struct WorkerLife {
           order.clips.lowerBound >= 0,
           order.clips.upperBound <= store.clipCount(in: split)
         else { throw Self.senseless("clips \(order.clips) of the split \(order.split)") }
-        if delivery != nil {
-          try computer.announce(split, order.clips)
-          if let next = try orders.nextEvaluation(), next.split == order.split {
-            try computer.announce(split, next.clips)
-          }
-        }
+        if let delivery, !(try fetch(split, order, computer, delivery, orders)) { continue }
         let logits = try orders.spans.record(.scores, step: order.job, order.clips) {
           try computer.logits(split, order.clips)
         }
@@ -307,6 +303,24 @@ package struct WorkerLife {
     }
   }
 
+  /// Waits for the clips of an evaluation.
+  ///
+  /// - Returns: false if nobody wants it any more before they have come
+  private func fetch(
+    _ split: Split, _ order: Evaluate, _ computer: LaneComputer, _ delivery: ClipDelivery,
+    _ orders: WorkerOrders
+  ) throws -> Bool {
+    let clips = try computer.announce(split, order.clips)
+    if let next = try orders.nextEvaluation(), next.split == order.split {
+      try computer.announce(split, next.clips)
+    }
+    while !delivery.hasCome(clips, within: Self.lookAround) {
+      if try orders.isDismissed() { return false }
+      if orders.isLeaving { throw Self.interrupted }
+    }
+    return true
+  }
+
   /// One lane's vector; nil if nobody wants it any more before its clips have come.
   private func contribution(
     of lane: Int, _ order: Compute, _ computer: LaneComputer, _ orders: WorkerOrders,
@@ -314,13 +328,17 @@ package struct WorkerLife {
   ) throws -> Storage? {
     while !computer.hasClips(
       epoch: order.epoch, stepInEpoch: order.stepInEpoch, lane: lane, within: Self.lookAround)
-    { if try orders.areBeyond(step: order.step) { return nil } }
+    {
+      if try orders.areBeyond(step: order.step) { return nil }
+      if orders.isLeaving { throw Self.interrupted }
+    }
     return try computer.contribution(
       step: order.step, epoch: order.epoch, stepInEpoch: order.stepInEpoch, lane: lane,
       clipsInStep: order.clipsInStep, in: room)
   }
 
-  /// Whoever waits for clips looks so often whether they are still wanted.
+  /// Whoever waits for clips looks so often whether they are still wanted. Who is to leave does not wait
+  /// for them: the others, who take over, have theirs.
   private static let lookAround = Duration.milliseconds(100)
 
   /// The run's store: this worker's own; the embedded one, if that is it and is here; or the coordinator's.

@@ -65,6 +65,29 @@ struct DeliveryTests {
     #expect(given > 40 * 262_272 && given < 3 * 40 * 262_272, "\(given)")
   }
 
+  @Test("a worker that waits for its clips leaves when it is told to, without them")
+  func leaves() throws {
+    let training = material.training(
+      run, "--bind", "tcp://127.0.0.1:\(port)", "--await", "1", "--delivery-rate", "20KB")
+    func happened(_ event: String) throws -> Bool {
+      try metrics(run, "crew").contains { $0["event"] as? String == event }
+    }
+    try Program.start("coordinator", training) { coordinator in
+      try Program.start("worker", worker, environment: cache("a")) { worker in
+        try coordinator.wait(for: "a worker") { try happened("join") }
+        worker.signal(SIGTERM)
+        #expect(try worker.wait().code == 130)
+      }
+      try coordinator.wait(for: "its leave") { try happened("leave") }
+      coordinator.signal(SIGTERM)
+      _ = try coordinator.wait()
+    }
+    // It holds all lanes of the step, with four clips.
+    let words = try metrics(run, "crew").filter { $0["event"] as? String == "delivery" }
+    let given = try #require(words.last?["bytes"] as? Int)
+    #expect(given < 3 * 262_272, "\(given)")
+  }
+
   @Test("a cache on a full disk is no reason to stop", .enabled(if: SmallDisk.canBeMade))
   func fullDisk() throws {
     let disk = try SmallDisk(kilobytes: 1200)

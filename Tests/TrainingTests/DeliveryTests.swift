@@ -95,15 +95,15 @@ import Training
   /// A coordinator with a desk, and a worker that it knows.
   private final class Scene {
     let endpoint: CoordinatorEndpoint
-    let desk: DataDesk
+    let desk: DataDesk?
     let worker: WorkerEndpoint
     let peer: PeerID
 
-    init(_ store: Store) throws {
+    init(_ store: Store, hasDesk: Bool = true) throws {
       let transport = InProcessTransport()
       endpoint = try CoordinatorEndpoint(
         listeningAt: "*", over: transport, run: .random(), term: 1, settings: EndpointSettings())
-      desk = try DataDesk(endpoint, store, rate: 1 << 30)
+      desk = hasDesk ? try DataDesk(endpoint, store, rate: 1 << 30) : nil
       worker = try WorkerEndpoint(
         connectingTo: endpoint.address, over: transport, hello: WorkerLife.hello(threads: 1))
       guard case .joined(let peer, _) = try endpoint.nextEvent(timeout: .seconds(60)) else {
@@ -125,7 +125,7 @@ import Training
     let copy = try StoreCopy.begin(
       in: cache("a"), fingerprint: store.fingerprint, description: whole(StoreParts.description),
       table: whole(StoreParts.table))
-    scene.desk.admit(scene.peer)
+    scene.desk?.admit(scene.peer)
     return ClipDelivery(copy, from: scene.worker) { _ in }
   }
 
@@ -161,10 +161,71 @@ import Training
     }
   }
 
+  @Test("what somebody waits for is answered first, also if it was asked for ahead")
+  func order() throws {
+    let (one, other) = (PeerID.random(), PeerID.random())
+    var queue = FetchQueue()
+    func add(_ ticket: UInt64, _ peer: PeerID, part: Int, count: Int = 9, isAhead: Bool = true) {
+      queue.add(
+        Fetch(ticket: ticket, part: part, offset: 0, count: count, isAhead: isAhead), from: peer)
+    }
+    add(1, one, part: 7)
+    add(2, one, part: 8)
+    add(3, other, part: 8)
+    add(4, one, part: 8)
+    add(5, other, part: 9, isAhead: false)
+    add(6, one, part: 8, count: 0, isAhead: false)
+    var tickets: [UInt64] = []
+    while let (peer, fetch) = queue.next() {
+      tickets.append(fetch.ticket)
+      #expect(peer == ([3, 5].contains(fetch.ticket) ? other : one))
+      #expect(fetch.isAhead == [1, 3].contains(fetch.ticket))
+    }
+    #expect(tickets == [5, 2, 4, 6, 1, 3])
+    #expect(queue.isEmpty)
+  }
+
+  @Test("a clip that is on its way for later is raised when somebody waits for it")
+  func raised() throws {
+    let scene = try Scene(store, hasDesk: false)
+    let delivery = try makeDelivery(scene)
+    defer { delivery.stop() }
+    let schedule = try InProcessTrainingTests.configuration.resolved(for: store).schedule(for: store)
+    delivery.follow(schedule, epoch: 0, step: 0, lanes: 0..<schedule.lanes)
+    func next() throws -> Fetch {
+      try #require(try scene.endpoint.nextFetch(timeout: .seconds(60))).1
+    }
+    func give(_ fetch: Fetch) throws {
+      let found = try StoreParts(store).bytes(
+        ofPart: fetch.part, from: fetch.offset, count: fetch.count)
+      let (bytes, total) = try #require(found)
+      try scene.endpoint.answer(
+        Piece(ticket: fetch.ticket, partBytes: total, bytes: bytes), to: scene.peer)
+    }
+    // No more than half of what may be on its way.
+    let ahead = try (0..<Fetch.mostAtOnce / 2).map { _ in try next() }
+    #expect(ahead.allSatisfy { $0.isAhead && $0.count > 0 })
+
+    let last = try #require(ahead.last)
+    delivery.willNeed([last.part - StoreParts.clip(0)])
+    let raise = try next()
+    #expect((raise.part, raise.count, raise.isAhead) == (last.part, 0, false))
+    // What was not asked for finds room.
+    delivery.willNeed([store.clipCount - 1])
+    let other = try next()
+    #expect((other.part, other.isAhead) == (StoreParts.clip(store.clipCount - 1), false))
+
+    #expect(!delivery.hasCome([last.part - StoreParts.clip(0)], within: .zero))
+    for fetch in [last, raise, other] { try give(fetch) }
+    #expect(
+      delivery.hasCome([last.part - StoreParts.clip(0), store.clipCount - 1], within: .seconds(60)))
+    #expect(try delivery.bytes(ofClip: store.clipCount - 1).count == 6 * 40 * 2)
+  }
+
   @Test("the desk gives bytes to members alone, and only those that there are")
   func desk() throws {
     let scene = try Scene(store)
-    let (desk, worker) = (scene.desk, scene.worker)
+    let (desk, worker) = (try #require(scene.desk), scene.worker)
     func ask(_ part: Int, _ offset: Int = 0, _ count: Int = 10) throws -> Piece {
       worker.fetch(Fetch(ticket: 5, part: part, offset: offset, count: count))
       return try #require(try worker.nextPiece(timeout: .seconds(60)))
