@@ -5,7 +5,15 @@
 #include <malloc.h>
 #include <sys/mman.h>
 
-int anonymous_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
+int anonymous_file(const char *name) {
+  return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+}
+
+int seal_against_writing(int descriptor) {
+  return fcntl(
+      descriptor, F_ADD_SEALS,
+      F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+}
 
 void keep_freed_memory(void) {
   mallopt(M_MMAP_THRESHOLD, 32 << 20);

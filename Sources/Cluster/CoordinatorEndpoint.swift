@@ -19,6 +19,8 @@ package final class CoordinatorEndpoint: Sendable {
   private let inbox: Mailbox<CoordinatorEvent>
   private let orders: Mailbox<CoordinatorLoop.Order>
   private let fetches: Mailbox<(PeerID, Fetch)>
+  /// What it shares with workers of this machine.
+  package let memory: CoordinatorMemory?
   private let shared = Guarded(CoordinatorLoop.Shared())
   private let waker: Waker
   private let thread: IOThread
@@ -49,6 +51,7 @@ package final class CoordinatorEndpoint: Sendable {
     self.inbox = inbox
     self.orders = orders
     self.fetches = fetches
+    self.memory = memory
   }
 
   deinit { close() }

@@ -56,15 +56,15 @@ package struct FloatVector: Sendable, ExpressibleByArrayLiteral {
     if case .narrow(let vector) = home { vector } else { nil }
   }
 
+  /// Where it lies, if that is a buffer.
+  package var buffer: VectorBuffer? { if case .buffer(let buffer) = home { buffer } else { nil } }
+
   /// Its place, if that is shared with another process.
-  package var shared: VectorBuffer? {
-    if case .buffer(let buffer) = home, buffer.memory != nil { buffer } else { nil }
-  }
+  package var shared: VectorBuffer? { buffer?.memory == nil ? nil : buffer }
 
   /// Where it lies in `memory`, if it does.
   func place(in memory: SharedVectors) -> SharedVectors.Place? {
-    guard case .buffer(let buffer) = home, buffer.memory === memory else { return nil }
-    return buffer.place
+    buffer?.memory === memory ? buffer?.place : nil
   }
 }
 
@@ -80,9 +80,12 @@ package final class VectorBuffer: @unchecked Sendable {
   let memory: SharedVectors?
   let place: SharedVectors.Place?
 
-  /// Not initialised.
+  /// Not initialised; 64-byte aligned.
   init(count: Int) {
-    elements = .allocate(capacity: count)
+    let bytes = max(count, 1) * MemoryLayout<Float>.stride
+    let base = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+    elements = UnsafeMutableBufferPointer(
+      start: base.bindMemory(to: Float.self, capacity: max(count, 1)), count: count)
     (memory, place) = (nil, nil)
   }
 
@@ -91,7 +94,7 @@ package final class VectorBuffer: @unchecked Sendable {
     (self.memory, self.place) = (memory, place)
   }
 
-  deinit { if memory == nil { elements.deallocate() } }
+  deinit { if memory == nil { elements.baseAddress?.deallocate() } }
 
   package func withSpan<Result, Failure>(
     _ body: (Span<Float>) throws(Failure) -> Result

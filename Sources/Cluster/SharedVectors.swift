@@ -2,7 +2,8 @@ import CMemory
 import Glibc
 import Synchronization
 
-/// Memory for vectors that one process writes and others on the same machine read.
+/// Memory for vectors that one process writes and another on the same machine reads, or many: then the system
+/// lets nobody else write.
 ///
 /// It is a file without a name, handed from a parent to the children it starts, so that nobody else can
 /// open it and nothing of it is left when they are gone. It is cut into slots of one vector each; pages
@@ -66,11 +67,12 @@ package final class SharedVectors: @unchecked Sendable {
 
   /// Opens what a parent has handed on; the descriptor is this object's from now on.
   ///
+  /// - Parameter isWritten: whether this process writes there
   /// - Throws: `ClusterError.system` if it is something else
-  package init(inherited descriptor: Int32) throws(ClusterError) {
+  package init(inherited descriptor: Int32, isWritten: Bool) throws(ClusterError) {
     var status = stat()
     guard fstat(descriptor, &status) == 0, status.st_size >= Self.headerBytes,
-      let base = Self.map(descriptor, Int(status.st_size))
+      let base = Self.map(descriptor, Int(status.st_size), isWritten: isWritten)
     else { throw Self.failure("open shared memory") }
     let words = (0..<4).map { base.load(fromByteOffset: 8 * $0, as: UInt64.self) }
     let room = Int(status.st_size) - Self.headerBytes
@@ -86,6 +88,9 @@ package final class SharedVectors: @unchecked Sendable {
     size = Int(status.st_size)
     token = String(words[3], radix: 16)
   }
+
+  /// From now on nobody can write there who cannot do so already; old systems allow it still.
+  func seal() { seal_against_writing(descriptor) }
 
   deinit {
     munmap(base, size)
@@ -136,8 +141,11 @@ package final class SharedVectors: @unchecked Sendable {
     return Parcel(subject: parcel.subject, payload: .place(place))
   }
 
-  private static func map(_ descriptor: Int32, _ size: Int) -> UnsafeMutableRawPointer? {
-    let base = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
+  private static func map(
+    _ descriptor: Int32, _ size: Int, isWritten: Bool = true
+  ) -> UnsafeMutableRawPointer? {
+    let protection = isWritten ? PROT_READ | PROT_WRITE : PROT_READ
+    let base = mmap(nil, size, protection, MAP_SHARED, descriptor, 0)
     return base == MAP_FAILED ? nil : base
   }
 
@@ -173,6 +181,8 @@ package final class CoordinatorMemory: Sendable {
   package init(lanes: Int, length: Int) throws(ClusterError) {
     self.lanes = lanes
     parameters = try SharedVectors(slots: 2, length: length)
+    // The run's own weights lie there: no child's mistake may change them.
+    parameters.seal()
   }
 
   /// Memory for one worker's sums, for one life of it.

@@ -8,12 +8,12 @@ extension Tensor {
   ///   - rate: learning rate
   ///   - firstCorrection, secondCorrection: 1 − β₁ᵗ and 1 − β₂ᵗ
   package func adam(
-    gradient: Tensor, firstMoment: Tensor, secondMoment: Tensor, scale: Float, rate: Float,
-    beta1: Float, beta2: Float, epsilon: Float, firstCorrection: Float, secondCorrection: Float,
-    pool: ThreadPool
+    into next: Tensor, gradient: Tensor, firstMoment: Tensor, secondMoment: Tensor, scale: Float,
+    rate: Float, beta1: Float, beta2: Float, epsilon: Float, firstCorrection: Float,
+    secondCorrection: Float, pool: ThreadPool
   ) {
     kernels.adam(
-      self, gradient: gradient, firstMoment: firstMoment, secondMoment: secondMoment,
+      self, into: next, gradient: gradient, firstMoment: firstMoment, secondMoment: secondMoment,
       AdamUpdate(
         scale: scale, rate: rate, beta1: beta1, beta2: beta2, epsilon: epsilon,
         firstCorrection: firstCorrection, secondCorrection: secondCorrection), pool: pool)

@@ -4,14 +4,15 @@ import Tensors
 /// One pass over flat vectors: the optimizer's update, a norm, a look for what is not finite.
 extension VectorKernels {
   package func adam(
-    _ weights: Tensor, gradient: Tensor, firstMoment: Tensor, secondMoment: Tensor,
-    _ numbers: AdamUpdate, pool: ThreadPool
+    _ weights: Tensor, into next: Tensor, gradient: Tensor, firstMoment: Tensor,
+    secondMoment: Tensor, _ numbers: AdamUpdate, pool: ThreadPool
   ) {
     let count = weights.count
     precondition(
-      gradient.count == count && firstMoment.count == count && secondMoment.count == count,
-      "adam: \(count) parameters, \(gradient.count) gradients")
+      [next, gradient, firstMoment, secondMoment].allSatisfy { $0.count == count },
+      "adam: \(count) parameters, \(gradient.count) gradients, room for \(next.count)")
     let (w, g, m, v) = (weights.base, gradient.base, firstMoment.base, secondMoment.base)
+    let target = next.base
     let block = 16_384
     pool.run((count + block - 1) / block) { b, _ in
       let start = b * block
@@ -20,7 +21,7 @@ extension VectorKernels {
         let (nw, nm, nv) = update(
           Vector(loading: w, i), Vector(loading: g, i), Vector(loading: m, i),
           Vector(loading: v, i))
-        nw.store(w, i)
+        nw.store(target, i)
         nm.store(m, i)
         nv.store(v, i)
       } ragged: { i, n in
@@ -28,7 +29,7 @@ extension VectorKernels {
         let (nw, nm, nv) = update(
           Vector(loading: w, i, first: n), Vector(loading: g, i, first: n),
           Vector(loading: m, i, first: n), Vector(loading: v, i, first: n))
-        nw.store(w, i, first: n)
+        nw.store(target, i, first: n)
         nm.store(m, i, first: n)
         nv.store(v, i, first: n)
       }

@@ -36,8 +36,8 @@ package protocol KernelSet: Sendable {
 
   /// One Adam update (Kingma and Ba, 2015), in place.
   func adam(
-    _ weights: Tensor, gradient: Tensor, firstMoment: Tensor, secondMoment: Tensor,
-    _ update: AdamUpdate, pool: ThreadPool)
+    _ weights: Tensor, into next: Tensor, gradient: Tensor, firstMoment: Tensor,
+    secondMoment: Tensor, _ update: AdamUpdate, pool: ThreadPool)
   /// The sum of squares, in an order that is a function of the count alone.
   func sumOfSquares(_ x: Tensor) -> Double
   /// The first value that is NaN or infinite.

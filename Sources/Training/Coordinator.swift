@@ -14,6 +14,8 @@ package final class Coordinator {
   private let folder: RunFolder
   private let crew: Crew
   private let state: RunState
+  /// The state's, as they are sent.
+  private var weights: FloatVector
   private let schedule: LaneSchedule
   private let labels: SplitLabels
   private let report: RunReport
@@ -32,6 +34,7 @@ package final class Coordinator {
     self.store = store
     self.folder = folder
     self.state = state
+    weights = FloatVector(state.weights.values)
     self.crew = crew
     self.report = report
     schedule = configuration.schedule(for: store)
@@ -52,7 +55,7 @@ package final class Coordinator {
   }
 
   private func train() throws {
-    try crew.send(weights: state.weights.values, step: state.position.step)
+    try crew.send(weights: weights, step: state.position.step)
     try report.begin(
       state.position, best: state.stopping.best, history: state.history, term: termFacts)
     while true {
@@ -80,17 +83,21 @@ package final class Coordinator {
   private func step() throws {
     let position = state.position
     let clips = schedule.clipCount(step: position.stepInEpoch)
-    let sum = try crew.sum(position, clipsInStep: clips).withSpan { Storage($0) }
+    let sum = Storage(try crew.sum(position, clipsInStep: clips))
     if Tensor(sum, shape: [sum.count]).firstNotFinite != nil {
       try refuse(position)
     } else {
+      let room = crew.room(
+        forWeightsOf: position.step + 1, count: state.network.weightCount)
       let step = report.trace.span("Adam", ["step": .integer(position.step + 1)]) {
-        state.apply(sum, stepsPerEpoch: schedule.stepsPerEpoch, pool: pool)
+        state.apply(
+          sum, into: Storage(room), stepsPerEpoch: schedule.stepsPerEpoch, pool: pool)
       }
+      weights = FloatVector(room)
       try report.step(
         step, reaching: state.position, clips: clips, dataWaitShare: crew.dataWaitShare)
     }
-    try crew.send(weights: state.weights.values, step: state.position.step)
+    try crew.send(weights: weights, step: state.position.step)
   }
 
   private func validate() throws {
@@ -140,7 +147,7 @@ package final class Coordinator {
     let best = try Checkpoint(path: folder.bestPath)
     let weights = Storage(count: state.network.weightCount)
     try best.readWeights(of: state.network, into: weights)
-    try crew.send(weights: weights.values, step: best.position.step)
+    try crew.send(weights: FloatVector(weights.values), step: best.position.step)
     var test: Scores?
     if store.clipCount(in: .test) > 0 {
       test = try report.during(.testing) {

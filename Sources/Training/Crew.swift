@@ -39,6 +39,7 @@ package final class Crew {
   /// Between steps.
   private var reduction: (any CoordinatorReduction)?
   private var weights = StepWeights()
+  private var rooms: ParameterRooms
   private var sharing: Sharing
   private var jobs = 0
   /// Who has evaluated which clips of a split lately.
@@ -77,6 +78,7 @@ package final class Crew {
     settings: Settings, announce: @escaping (CrewEvent) -> Void
   ) {
     self.endpoint = endpoint
+    rooms = ParameterRooms(endpoint.memory)
     self.contributionCount = contributionCount
     self.welcome = welcome
     self.settings = settings
@@ -117,14 +119,21 @@ package final class Crew {
     }
   }
 
-  /// Sends everybody the weights that hold from now on.
-  package func send(weights: [Float], step: Int) throws {
+  /// Where the weights of a step are best made: from there they go out without a copy.
+  ///
+  /// - Parameter count: how many they are
+  package func room(forWeightsOf step: Int, count: Int) -> VectorBuffer {
+    rooms.room(ofStep: step, count: count)
+  }
+
+  /// Sends everybody the weights that hold from now on. Nobody may change them before the next ones.
+  package func send(weights: FloatVector, step: Int) throws {
     try trace.span("weights out", ["step": .integer(step + 1)]) {
       try handOver(weights, step: step)
     }
   }
 
-  private func handOver(_ weights: [Float], step: Int) throws {
+  private func handOver(_ weights: FloatVector, step: Int) throws {
     self.weights = StepWeights(weights, step: step, bearers: sharing.plan?.owners ?? [])
     let others = membership.ready.map(\.peer).filter { !self.weights.bearers.contains($0) }
     if !others.isEmpty { try endpoint.send(.parameters(self.weights.parameters), to: others) }

@@ -67,7 +67,7 @@ package final class LaneComputer {
   ///
   /// - Returns: the content hash of what it has taken
   package func load(_ vector: FloatVector) -> UInt64 {
-    let place = vector.shared.map { Storage($0.elements, of: $0) }
+    let place = vector.shared.map { Storage($0) }
     (training.weights, evaluator.weights) = (place ?? weights, place ?? weights)
     return vector.withSpan { place == nil ? copyAndHash($0, to: weights.buffer) : contentHash($0) }
   }
@@ -112,7 +112,7 @@ package final class LaneComputer {
         features, into: input(of: training, place), step: step, lane: lane, place: place)
     }
     _ = training.labels.buffer.update(from: batch.labels)
-    training.contribution = room.map { Storage($0.elements, of: $0) } ?? contribution
+    training.contribution = room.map { Storage($0) } ?? contribution
     training.train(
       clips: batch.clips.count, clipsInStep: clipsInStep,
       dropout: DropoutStreams(seed: seed, step: step, lane: lane))

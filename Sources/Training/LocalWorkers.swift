@@ -61,8 +61,8 @@ package final class LocalWorkers: Sendable {
   /// The memory that a parent has given to this process.
   package static func inheritedMemory() throws -> WorkerMemory {
     WorkerMemory(
-      parameters: try SharedVectors(inherited: memoryDescriptors.parameters),
-      partials: try SharedVectors(inherited: memoryDescriptors.partials))
+      parameters: try SharedVectors(inherited: memoryDescriptors.parameters, isWritten: false),
+      partials: try SharedVectors(inherited: memoryDescriptors.partials, isWritten: true))
   }
 
   /// Starts `executable` with `arguments`, and tells it a secret on its standard input, if there is one.

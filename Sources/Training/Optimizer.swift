@@ -21,18 +21,20 @@ package struct Optimizer {
   /// One update.
   ///
   /// - Parameters:
+  ///   - next: where the new parameters are made, which may be `parameters`
   ///   - gradient: as long as `parameters`
   ///   - updates: updates made so far
   ///   - rate: learning rate
   /// - Returns: the gradient's norm, before clipping
   @discardableResult
   package func update(
-    _ parameters: Tensor, gradient: Tensor, updates: Int, rate: Double, pool: ThreadPool
+    _ parameters: Tensor, into next: Tensor, gradient: Tensor, updates: Int, rate: Double,
+    pool: ThreadPool
   ) -> Double {
     let norm = gradient.sumOfSquares().squareRoot()
     let scale = clipNorm.map { norm > $0 ? Float($0 / norm) : 1 } ?? 1
     parameters.adam(
-      gradient: gradient, firstMoment: Tensor(firstMoment, shape: [parameters.count]),
+      into: next, gradient: gradient, firstMoment: Tensor(firstMoment, shape: [parameters.count]),
       secondMoment: Tensor(secondMoment, shape: [parameters.count]), scale: scale,
       rate: Float(rate), beta1: Float(settings.beta1), beta2: Float(settings.beta2),
       epsilon: Float(settings.epsilon),

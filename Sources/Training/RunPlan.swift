@@ -164,9 +164,9 @@ package struct RunPlan {
     25 + (cluster.link == nil ? 3 : 1) * workers
   }
 
-  /// Of a worker that shares vectors: it has a connection to each of the others, with a context of its own.
-  package static func workerDescriptors(owners: Int) -> Int { 30 + descriptorsPerLink * owners }
-  private static let descriptorsPerLink = 12
+  /// Of a worker that shares vectors: it has a connection to each of the others.
+  package static func workerDescriptors(owners: Int) -> Int { 27 + descriptorsPerLink * owners }
+  private static let descriptorsPerLink = 7
 
   /// What a program may raise its limit to, and does.
   package static var descriptorsAllowed: Int {

@@ -7,7 +7,7 @@ import Models
 package final class RunState {
   package let network: Network
   /// Parameters, then running statistics.
-  package let weights: Storage
+  package private(set) var weights: Storage
   package var optimizer: Optimizer
   package var position = Position()
   package var stopping = EarlyStopping()
@@ -82,18 +82,29 @@ package final class RunState {
   /// Takes a step's sum over all lanes: the gradient moves the parameters, the batch statistics move
   /// the running ones by a tenth, the loss is kept for the next validation.
   ///
-  /// - Parameter sum: gradient, statistics, loss, as `Executor` lays out a contribution
+  /// - Parameters:
+  ///   - sum: gradient, statistics, loss, as `Executor` lays out a contribution
+  ///   - room: where the new weights are made, and stay; nil for where the old ones are
   /// - Returns: what the log says of the step
-  package func apply(_ sum: Storage, stepsPerEpoch: Int, pool: ThreadPool) -> StepReport {
-    let gradient = Tensor(sum, shape: [network.parameterCount])
+  package func apply(
+    _ sum: Storage, into room: Storage? = nil, stepsPerEpoch: Int, pool: ThreadPool
+  ) -> StepReport {
+    let (old, new) = (weights, room ?? weights)
     let rate = learningRate.rate(at: position.updates)
     let norm = optimizer.update(
-      parameters, gradient: gradient, updates: position.updates, rate: rate, pool: pool)
-    let statistics = Tensor(
-      weights, offset: network.parameterCount,
-      shape: [1, network.weightCount - network.parameterCount])
-    statistics.matrix().blend(
-      Tensor(sum, offset: network.parameterCount, shape: statistics.shape).matrix(), share: 0.1)
+      parameters, into: Tensor(new, shape: [network.parameterCount]),
+      gradient: Tensor(sum, shape: [network.parameterCount]), updates: position.updates,
+      rate: rate, pool: pool)
+    func statistics(_ vector: Storage) -> Tensor {
+      Tensor(
+        vector, offset: network.parameterCount,
+        shape: [1, network.weightCount - network.parameterCount])
+    }
+    if new.base != old.base {
+      _ = statistics(new).buffer.update(fromContentsOf: statistics(old).buffer)
+    }
+    statistics(new).matrix().blend(statistics(sum).matrix(), share: 0.1)
+    weights = new
     let loss = Double(sum.base[network.weightCount])
     lossSum += loss
     lossSteps += 1

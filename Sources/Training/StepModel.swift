@@ -242,13 +242,14 @@ package struct StepModel {
   private func inSharedMemory() -> Step {
     let sums = sums
     let copy = rates.secondsPerByteCopied * job.vectorBytes
-    let rounds = Double((busy + rates.cores - 1) / rates.cores)
+    // All workers and the coordinator read the new weights, and hash them.
+    let rounds = Double((busy + rates.cores) / rates.cores)
     let messages = Double(2 * busy) * rates.message.seconds
     let way = rates.roundTripSeconds / 2 + messages
     return Step(
       compute: Double(sums.lanes) * secondsPerLane, wayIn: way,
       sum: rates.secondsPerByteAdded * job.vectorBytes * Double(max(1, sums.count - 1)),
-      update: rates.updateSeconds, wayOut: way + copy * (1 + rounds), link: 0,
+      update: rates.updateSeconds, wayOut: way + copy * rounds, link: 0,
       processing: 2 * messages, coordinatorSent: 0, coordinatorReceived: 0, workerSent: 0,
       workerReceived: 0)
   }

@@ -13,8 +13,8 @@ struct StepWeights {
   /// None yet.
   init() { self.init([], step: 0, bearers: []) }
 
-  init(_ weights: [Float], step: Int, bearers: [PeerID]) {
-    parameters = Parameters(step: step, values: FloatVector(weights))
+  init(_ weights: FloatVector, step: Int, bearers: [PeerID]) {
+    parameters = Parameters(step: step, values: weights)
     self.bearers = bearers
   }
 

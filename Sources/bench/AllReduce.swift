@@ -120,8 +120,12 @@ struct AllReduce: ParsableCommand {
     var result = Exchange()
     var position = RunState.Position()
     var sum: FloatVector = []
+    // Where weights are made, by Adam in a run: here once.
+    var made: Set<UnsafeMutablePointer<Float>?> = []
     func step() throws {
-      try crew.send(weights: vector, step: position.step)
+      let room = crew.room(forWeightsOf: position.step, count: count)
+      if made.insert(room.elements.baseAddress).inserted { room.copy(vector.span) }
+      try crew.send(weights: FloatVector(room), step: position.step)
       sum = try crew.sum(position, clipsInStep: lanes)
       position.step += 1
     }
@@ -161,8 +165,10 @@ struct AllReduce: ParsableCommand {
   /// Mapped anew, as in another process.
   private static func memory(_ memory: CoordinatorMemory) throws -> WorkerMemory {
     WorkerMemory(
-      parameters: try SharedVectors(inherited: dup(memory.parameters.descriptor)),
-      partials: try SharedVectors(inherited: dup(memory.forWorker().descriptor)))
+      parameters: try SharedVectors(
+        inherited: dup(memory.parameters.descriptor), isWritten: false),
+      partials: try SharedVectors(
+        inherited: dup(memory.forWorker().descriptor), isWritten: true))
   }
 
   // MARK: Reporting

@@ -7,8 +7,10 @@ import Testing
   /// What a started worker would inherit.
   static func inherit(from memory: CoordinatorMemory) throws -> WorkerMemory {
     WorkerMemory(
-      parameters: try SharedVectors(inherited: dup(memory.parameters.descriptor)),
-      partials: try SharedVectors(inherited: dup(memory.forWorker().descriptor)))
+      parameters: try SharedVectors(
+        inherited: dup(memory.parameters.descriptor), isWritten: false),
+      partials: try SharedVectors(
+        inherited: dup(memory.forWorker().descriptor), isWritten: true))
   }
 
   @Test(
@@ -226,13 +228,65 @@ import Testing
     #expect(shared.partials.bytesWritten == 0)
   }
 
+  @Test("weights made where workers read them are not copied, and no worker may write there")
+  func weights() throws {
+    let count = 10_000
+    let settings = EndpointSettings(largestVector: count)
+    let memory = try CoordinatorMemory(lanes: 1, length: count)
+    let stage = try Stage(.inProcess, settings: settings, memory: memory)
+    let shared = try Self.inherit(from: memory)
+    let worker = try WorkerEndpoint(
+      connectingTo: stage.coordinator.address, over: stage.transport, hello: someHello,
+      settings: settings, memory: shared)
+    let peer = try stage.coordinator.expect { event in
+      if case .joined(let peer, _) = event { peer } else { nil }
+    }
+    var rooms = ParameterRooms(stage.coordinator.memory)
+    var generator = Seeded(4)
+    for step in 0..<4 {
+      let room = rooms.room(ofStep: step, count: count)
+      let values = roughVector(count, &generator)
+      room.copy(values.span)
+      let parameters = Parameters(step: step, values: FloatVector(room))
+      try stage.coordinator.send(.parameters(parameters), to: [peer])
+      guard case .parameters(let received) = try worker.expectMessage() else {
+        Issue.record("something else")
+        return
+      }
+      #expect(received.values.array.map(\.bitPattern) == values.map(\.bitPattern))
+      // As it was read after it was sent, so it lies there.
+      room.elements[7] = 77
+      #expect(received.values.withSpan { $0[7] } == 77)
+    }
+    #expect(throws: ClusterError.self) {
+      try SharedVectors(inherited: dup(memory.parameters.descriptor), isWritten: true)
+    }
+  }
+
+  @Test("without shared memory weights are made in buffers that nobody holds")
+  func unsharedWeights() throws {
+    var rooms = ParameterRooms(nil)
+    var held: [VectorBuffer] = []
+    for step in 0..<6 {
+      let room = rooms.room(ofStep: step, count: 9)
+      #expect(!held.contains { $0 === room })
+      #expect(UInt(bitPattern: room.elements.baseAddress) % 64 == 0 && room.elements.count == 9)
+      held.append(room)
+    }
+    let first = held.removeFirst().elements.baseAddress
+    #expect(rooms.room(ofStep: 6, count: 9).elements.baseAddress == first)
+    #expect(rooms.room(ofStep: 6, count: 8).elements.count == 8)
+  }
+
   @Test("another file is no shared memory")
   func otherFiles() throws {
     for path in ["/dev/null", "/proc/self/exe"] {
       let descriptor = open(path, O_RDONLY)
-      #expect(throws: ClusterError.self) { try SharedVectors(inherited: descriptor) }
+      #expect(throws: ClusterError.self) {
+        try SharedVectors(inherited: descriptor, isWritten: true)
+      }
       close(descriptor)
     }
-    #expect(throws: ClusterError.self) { try SharedVectors(inherited: -1) }
+    #expect(throws: ClusterError.self) { try SharedVectors(inherited: -1, isWritten: true) }
   }
 }

@@ -30,6 +30,25 @@ struct FlatVectorTests {
     expectClose(results.v, v, within: { 1e-9 + 1e-4 * v[$0] }, "second moment")
   }
 
+  @Test("an Adam update may be made elsewhere, with the same bits", arguments: counts)
+  func adamElsewhere(count: Int) {
+    withPool { pool in
+      func update(_ w: Tensor, into next: Tensor) {
+        w.adam(
+          into: next, gradient: .noise([count], seed: 2), firstMoment: Tensor(shape: [count]),
+          secondMoment: Tensor(shape: [count]), scale: 1, rate: 0.01, beta1: 0.9, beta2: 0.999,
+          epsilon: 1e-8, firstCorrection: 0.1, secondCorrection: 0.001, pool: pool)
+      }
+      let (here, there) = (Tensor.noise([count], seed: 1), Fenced([count]))
+      let before = here.values
+      update(here, into: there.tensor)
+      #expect(here.values == before)
+      #expect(there.isIntact, "written outside")
+      update(here, into: here)
+      #expect(here.values.map(\.bitPattern) == there.tensor.values.map(\.bitPattern))
+    }
+  }
+
   @Test("the bits do not depend on the number of threads", arguments: counts)
   func threads(count: Int) {
     expectSameBits("Adam") { pool in
@@ -65,7 +84,8 @@ struct FlatVectorTests {
     v.tensor.buffer.update(repeating: 0)
     for step in 1...3 {
       w.tensor.adam(
-        gradient: .noise([count], seed: 10 + step), firstMoment: m.tensor, secondMoment: v.tensor,
+        into: w.tensor, gradient: .noise([count], seed: 10 + step), firstMoment: m.tensor,
+        secondMoment: v.tensor,
         scale: 0.5, rate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8,
         firstCorrection: Float(1 - pow(0.9, Double(step))),
         secondCorrection: Float(1 - pow(0.999, Double(step))), pool: pool)

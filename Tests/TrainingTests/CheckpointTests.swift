@@ -39,6 +39,24 @@ import Training
     return state
   }
 
+  @Test("a state whose weights are made elsewhere is the same")
+  func elsewhere() throws {
+    let pool = ThreadPool(threads: 1)
+    let (here, there) = (try someState(), try someState())
+    for step in 0..<4 {
+      let noise = RandomStream(seed: 9, purpose: .shuffle, time: step)
+      let sum = Storage((0..<here.weights.count + 1).map { noise.uniform($0) - 0.5 })
+      let room = Storage(count: here.weights.count)
+      let reports = [
+        here.apply(sum, stepsPerEpoch: 3, pool: pool),
+        there.apply(sum, into: room, stepsPerEpoch: 3, pool: pool),
+      ]
+      #expect(reports[0] == reports[1])
+      #expect(there.weights === room)
+      #expect(here.weights.values.map(\.bitPattern) == room.values.map(\.bitPattern))
+    }
+  }
+
   private func save(
     _ state: RunState, _ name: String, _ configuration: Configuration = configuration
   ) throws -> Checkpoint {

@@ -190,7 +190,8 @@ import Training
     let scene = try Scene(store, hasDesk: false)
     let delivery = try makeDelivery(scene)
     defer { delivery.stop() }
-    let schedule = try InProcessTrainingTests.configuration.resolved(for: store).schedule(for: store)
+    let configuration = try InProcessTrainingTests.configuration.resolved(for: store)
+    let schedule = configuration.schedule(for: store)
     delivery.follow(schedule, epoch: 0, step: 0, lanes: 0..<schedule.lanes)
     func next() throws -> Fetch {
       try #require(try scene.endpoint.nextFetch(timeout: .seconds(60))).1

@@ -56,8 +56,8 @@ private struct ReferenceAdam {
       let gradient = Self.gradient(count, step: step)
       let rate = 0.01 / Double(step + 1)
       let norm = optimizer.update(
-        parameters, gradient: Tensor(gradient, shape: [count]), updates: step, rate: rate,
-        pool: pool)
+        parameters, into: parameters, gradient: Tensor(gradient, shape: [count]), updates: step,
+        rate: rate, pool: pool)
       let exact = gradient.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
       // a vector's sums of 4,096 squares round in single precision
       #expect(abs(norm - exact) <= 1e-6 * exact)
@@ -89,8 +89,9 @@ private struct ReferenceAdam {
       let optimizer = Optimizer(Configuration().optimizer, clipNorm: 2, count: count)
       for step in 0..<3 {
         optimizer.update(
-          parameters, gradient: Tensor(Self.gradient(count, step: step), shape: [count]),
-          updates: step, rate: 0.001, pool: pool)
+          parameters, into: parameters,
+          gradient: Tensor(Self.gradient(count, step: step), shape: [count]), updates: step,
+          rate: 0.001, pool: pool)
       }
       return [parameters.values, optimizer.firstMoment.values, optimizer.secondMoment.values]
     }
@@ -106,8 +107,8 @@ private struct ReferenceAdam {
       let optimizer = Optimizer(
         Configuration().optimizer, clipNorm: clipNorm, count: gradient.count)
       optimizer.update(
-        parameters, gradient: Tensor(gradient, shape: [gradient.count]), updates: 0, rate: 0.1,
-        pool: pool)
+        parameters, into: parameters, gradient: Tensor(gradient, shape: [gradient.count]),
+        updates: 0, rate: 0.1, pool: pool)
       return optimizer.firstMoment.values + parameters.values
     }
     let gradient: [Float] = [3, 0, -4]
