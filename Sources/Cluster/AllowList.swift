@@ -48,6 +48,12 @@ package final class AllowList: Sendable {
     return state.added[key] ?? state.found[key]
   }
 
+  /// Whether nobody may join.
+  package var isEmpty: Bool {
+    let state = state.value
+    return state.added.isEmpty && state.found.isEmpty
+  }
+
   /// Looks at the folder again. If the system cannot do that now, all stays as it is, with a complaint:
   /// who is in must not be sent away because files have run out.
   func refresh() {

@@ -100,8 +100,9 @@ package final class CoordinatorEndpoint: Sendable {
     }
   }
 
-  /// Pieces on their way to all workers together, in bytes; one more is always taken.
-  private static let mostPieceBytes = 64 << 20
+  /// Pieces on their way to all workers together, in bytes; one more is always taken. The rest waits where
+  /// what is urgent can still pass it.
+  private static let mostPieceBytes = 8 << 20
 
   /// Answers a fetch, with each of them once. Waits while too much is on its way.
   ///

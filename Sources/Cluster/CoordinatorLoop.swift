@@ -45,6 +45,9 @@ final class CoordinatorLoop {
   private var busy: Set<PeerID> = []
   /// Lost for their bad messages: nothing more is read from them, as long as they are remembered.
   private var ignored: Set<PeerID> = []
+  /// Who has been here and is gone, of the last ones: what was on its way from them is no news, and a name is used
+  /// once.
+  private var former: Set<PeerID> = []
   private var answers = 0
   private var access = AccessCounters()
   private var closingSince: ContinuousClock.Instant?
@@ -198,6 +201,9 @@ final class CoordinatorLoop {
     guard header.subject.kind == .hello, header.chunkBytes == header.totalBytes else {
       throw Defect(.notJoined, "\(header.subject.kind) before a hello")
     }
+    guard !former.contains(peer) else {
+      throw Defect(.notJoined, "the name of who was here before")
+    }
     guard conversations.count < settings.maximumPeers else {
       throw Defect(.full, "there are \(settings.maximumPeers) peers already")
     }
@@ -215,7 +221,9 @@ final class CoordinatorLoop {
   }
 
   private func reject(_ defect: Defect, from peer: PeerID) {
+    let isLate = defect.kind == .notJoined && former.contains(peer)
     let tell = shared.update { shared in
+      guard !isLate else { return false }
       shared.defects.count(defect.kind)
       guard shared.rejectionsWaiting < Self.maximumRejectionsWaiting else { return false }
       shared.rejectionsWaiting += 1
@@ -269,7 +277,10 @@ final class CoordinatorLoop {
 
   private func forget(_ peer: PeerID) {
     release(conversations[peer]?.takeReleasedPieces(all: true) ?? 0)
-    conversations[peer] = nil
+    if conversations.removeValue(forKey: peer) != nil {
+      if former.count >= settings.maximumPeers { former = [] }
+      former.insert(peer)
+    }
     leaving.remove(peer)
     busy.remove(peer)
     shared.update {

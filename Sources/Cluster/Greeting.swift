@@ -11,7 +11,7 @@ enum Greeting {
   private static let versionEnd = 12
 
   /// Says to the listener at `endpoint` how this side would authenticate. Takes a few hundred
-  /// milliseconds at most.
+  /// milliseconds, and less than two seconds whatever the listener does.
   ///
   /// - Returns: whether the listener encrypts; nil if it does not say
   static func exchange(encrypted: Bool, with endpoint: EndpointAddress) -> Bool? {
@@ -21,9 +21,12 @@ enum Greeting {
     // It answers to the version with all that it has to say, and to the rest by hanging up.
     send(own[..<versionEnd], connection)
     var answer: [UInt8] = []
-    while answer.count < byteCount, let more = receive(connection) { answer += more }
+    let deadline = ContinuousClock.now + .seconds(1)
+    while answer.count < byteCount, .now < deadline, let more = receive(connection) {
+      answer += more
+    }
     send(own[versionEnd...], connection)
-    while receive(connection) != nil {}
+    while .now < deadline, receive(connection) != nil {}
     switch answer.dropFirst(versionEnd).prefix(while: { $0 != 0 }) {
     case Array("CURVE".utf8)[...]: return true
     case Array("NULL".utf8)[...]: return false

@@ -53,7 +53,12 @@ package struct KeyFolder: Sendable {
   /// Who may write there decides who may join.
   private static func requireOwnersAlone(_ folder: String) throws(KeyError) {
     var status = stat()
-    guard stat(folder, &status) == 0 else { throw KeyError.system(folder, errno) }
+    guard stat(folder, &status) == 0 else {
+      guard errno == ENOENT else { throw KeyError.system(folder, errno) }
+      throw KeyError(
+        .missing, path: folder,
+        detail: "is missing: tutti keygen makes such a folder, with all in it")
+    }
     guard status.st_mode & 0o022 == 0 else {
       throw KeyError(
         .tooOpen, path: folder,

@@ -187,6 +187,7 @@ package final class Crew {
   /// Tells everybody that the run is over, and waits for nobody.
   package func dismiss() {
     for member in membership.members { try? endpoint.send(.bye, to: member.peer) }
+    local?.dismiss(joined: Set(membership.members.map(\.hello.processID)))
     if audits > 0 {
       report(
         CrewEvent(

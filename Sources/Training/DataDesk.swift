@@ -22,8 +22,10 @@ package final class DataDesk: Sendable {
     var members: Set<PeerID> = []
     /// Who has been one, and may have asked before it left.
     var former: Set<PeerID> = []
-    /// Members that have fetched, and when somebody there was last known to wait for data.
+    /// Members that have fetched; for whom there are fetches here that somebody waits for; and when the last
+    /// such answer went to each.
     var takers: Set<PeerID> = []
+    var waiting: Set<PeerID> = []
     var awaited: [PeerID: ContinuousClock.Instant] = [:]
     var news: [News] = []
     var hasProblem = false
@@ -37,7 +39,7 @@ package final class DataDesk: Sendable {
   private let rate: Int?
   private let state = Mutex(State())
 
-  /// Somebody waits for data until so long after the last of them have left here.
+  /// Somebody waits for data until so long after the last of them have left here: they may be on their way.
   private static let patience = Duration.seconds(2)
 
   package init(_ endpoint: CoordinatorEndpoint, _ store: Store, rate: Int? = nil) throws {
@@ -62,6 +64,7 @@ package final class DataDesk: Sendable {
     state.withLock {
       if $0.members.remove(peer) != nil { $0.former.insert(peer) }
       $0.takers.remove(peer)
+      $0.waiting.remove(peer)
       $0.awaited[peer] = nil
     }
   }
@@ -71,8 +74,10 @@ package final class DataDesk: Sendable {
 
   /// Whether it stands waiting for them.
   func isAwaited(by peer: PeerID) -> Bool {
-    guard let last = state.withLock({ $0.awaited[peer] }) else { return false }
-    return .now - last < Self.patience
+    state.withLock { state in
+      state.waiting.contains(peer)
+        || state.awaited[peer].map { .now - $0 < Self.patience } ?? false
+    }
   }
 
   func takeNews() -> [News] {
@@ -100,9 +105,11 @@ package final class DataDesk: Sendable {
         let timeout = queue.isEmpty ? nil : max(due - .now, .zero)
         if let (peer, fetch) = try endpoint.nextFetch(timeout: timeout) {
           queue.add(fetch, from: peer)
+          note(peer, in: queue)
           continue
         }
         guard .now >= due, let (peer, fetch) = queue.next() else { continue }
+        defer { note(peer, in: queue) }
         guard let piece = answer(to: fetch, from: peer) else { continue }
         try endpoint.answer(piece, to: peer)
         if let rate {
@@ -113,6 +120,17 @@ package final class DataDesk: Sendable {
       }
     } catch {
       // Closed: the run is over.
+    }
+  }
+
+  private func note(_ peer: PeerID, in queue: FetchQueue) {
+    let waits = queue.isAwaited(by: peer)
+    state.withLock { state in
+      if waits && state.members.contains(peer) {
+        state.waiting.insert(peer)
+      } else {
+        state.waiting.remove(peer)
+      }
     }
   }
 

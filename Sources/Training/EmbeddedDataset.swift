@@ -13,11 +13,12 @@ package enum EmbeddedDataset {
   /// `$XDG_CACHE_HOME/tutti` or `~/.cache/tutti`.
   package static var cache: URL {
     let environment = ProcessInfo.processInfo.environment
-    let base =
-      environment["XDG_CACHE_HOME"].flatMap { $0.isEmpty ? nil : $0 }
-      .map { URL(fileURLWithPath: $0) }
-      ?? FileManager.default.homeDirectoryForCurrentUser.appendingPathComponent(".cache")
-    return base.appendingPathComponent("tutti")
+    func folder(_ name: String) -> URL? {
+      environment[name].flatMap { $0.isEmpty ? nil : URL(fileURLWithPath: $0) }
+    }
+    let home = folder("HOME") ?? FileManager.default.homeDirectoryForCurrentUser
+    return (folder("XDG_CACHE_HOME") ?? home.appendingPathComponent(".cache"))
+      .appendingPathComponent("tutti")
   }
 
   /// Where copies of coordinators' stores lie.

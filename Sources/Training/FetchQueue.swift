@@ -10,6 +10,9 @@ package struct FetchQueue {
 
   package var isEmpty: Bool { urgent.isEmpty && ahead.isEmpty }
 
+  /// Whether somebody waits for what a worker has asked.
+  package func isAwaited(by peer: PeerID) -> Bool { urgent.contains { $0.peer == peer } }
+
   /// One of no bytes raises what that worker has asked of the part before.
   package mutating func add(_ fetch: Fetch, from peer: PeerID) {
     if fetch.isAhead { return ahead.append((peer, fetch)) }

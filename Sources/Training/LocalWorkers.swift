@@ -143,6 +143,13 @@ package final class LocalWorkers: Sendable {
   /// From now on a worker may end without being missed.
   package func dismiss() { state.withLock { $0.dismissed = true } }
 
+  /// From now on a worker may end without being missed; those that have not joined cannot be told, and
+  /// are ended.
+  package func dismiss(joined: Set<Int>) {
+    dismiss()
+    for pid in processIDs where !joined.contains(Int(pid)) { kill(pid, SIGTERM) }
+  }
+
   /// Waits for all to end; after `grace` those that have not are killed.
   package func waitForAll(grace: Duration) {
     let deadline = ContinuousClock.now + grace

@@ -44,11 +44,18 @@ extension RunFolder {
   /// The store of the run in `folder`; nil if that is the embedded data set's, which is made again where
   /// it is gone.
   ///
-  /// - Throws: `TrainingError.badInput` if another is gone: what the user did not name would be no better
+  /// - Throws: `TrainingError.badInput` if another is gone, or it is not known which: what the user did not
+  ///   name would be no better
   package static func rememberedStore(of folder: String) throws -> URL? {
-    guard let path = try? String(contentsOfFile: storePath(folder), encoding: .utf8),
-      !path.hasPrefix(EmbeddedDataset.cache.standardizedFileURL.path)
-    else { return nil }
+    guard let path = try? String(contentsOfFile: storePath(folder), encoding: .utf8) else {
+      // Without a run there, somebody else has the better words.
+      guard FileManager.default.fileExists(atPath: folder + "/config.yaml") else { return nil }
+      throw TrainingError(
+        .badInput,
+        "\(folder) does not say on which store it was trained (\(storePath(folder)) is gone or damaged): "
+          + "give --data its place")
+    }
+    if path.hasPrefix(EmbeddedDataset.cache.standardizedFileURL.path) { return nil }
     guard FileManager.default.fileExists(atPath: path) else {
       throw TrainingError(
         .badInput,

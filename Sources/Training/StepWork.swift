@@ -42,6 +42,8 @@ final class StepWork: CrewWork {
   /// much more.
   private static let patience = 2.0
   private static let leastDelay = Duration.milliseconds(100)
+  /// So much more time has who has never answered: its first clips are read, its links are new.
+  private static let newcomersTime = Duration.seconds(10)
   private static let lookInterval = Duration.milliseconds(20)
   /// How often it is looked whether a worker still waits for its clips.
   private static let dataDelay = Duration.milliseconds(500)
@@ -204,44 +206,54 @@ final class StepWork: CrewWork {
     nextLook = now + Self.lookInterval
     guard let typical = crew.medianSecondsPerLane,
       let idle = crew.ready.filter({ !isHeld(by: $0.peer) })
-        .min(by: { $0.secondsPerLane ?? typical < $1.secondsPerLane ?? typical }),
-      // Nobody is late before it has shown once how long what it sends is on its way.
-      let late = held.fullest(where: {
-        crew.exchangeSeconds(of: $0) != nil && !isDuplicated.isSuperset(of: held[$0])
-      }),
-      let exchange = crew.exchangeSeconds(of: late.peer)
+        .min(by: { $0.secondsPerLane ?? typical < $1.secondsPerLane ?? typical })
     else { return }
+    // Who has not shown yet how long what he sends is on its way gets more time, and is looked at last.
+    for isKnown in [true, false] {
+      let late = held.fullest {
+        (crew.exchangeSeconds(of: $0) != nil) == isKnown && !isDuplicated.isSuperset(of: held[$0])
+      }
+      guard let late else { continue }
+      let lanes = Double(max(crew.lanes(of: late.peer), late.lanes.count))
+      let exchange = crew.exchangeSeconds(of: late.peer).map { Duration.seconds(Self.patience * $0) }
+      let due =
+        start + Self.leastDelay + (exchange ?? Self.newcomersTime)
+        + .seconds(Self.patience * typical * lanes)
+      if now < due {
+        look(at: due)
+      } else if crew.awaitsData(late.peer, as: idle.peer) {
+        look(at: now + Self.dataDelay)
+      } else {
+        // It gets no lanes, then, until that is forgiven (see `Membership`).
+        if !isKnown { crew.observe(late.peer, secondsPerLane: (now - start) / .seconds(1) / lanes) }
+        return try duplicate(late, by: idle.peer, of: crew)
+      }
+    }
+  }
+
+  private func look(at time: ContinuousClock.Instant) { deadline = min(deadline ?? time, time) }
+
+  private func duplicate(
+    _ late: (peer: PeerID, lanes: Set<Int>), by idle: PeerID, of crew: Crew
+  ) throws {
     let lanes = late.lanes.subtracting(isDuplicated).sorted()
     guard let last = lanes.last else { return }
-    let due =
-      start + Self.leastDelay
-      + .seconds(
-        Self.patience
-          * (typical * Double(max(crew.lanes(of: late.peer), lanes.count)) + exchange))
-    guard clock.now >= due else {
-      deadline = due
-      return
-    }
-    if crew.awaitsData(late.peer, as: idle.peer) {
-      deadline = clock.now + Self.dataDelay
-      return
-    }
     // From the end, where it comes last.
     var first = last
     while last - first + 1 < (lanes.count + 1) / 2, late.lanes.contains(first - 1) { first -= 1 }
     let part = first..<(last + 1)
     isDuplicated.formUnion(part)
-    try order(part, from: idle.peer, of: crew)
+    try order(part, from: idle, of: crew)
     crew.report(
       CrewEvent(
         .duplicate,
         "worker \(crew.name(of: late.peer)) is late with \(text(ofLanes: part)) of step "
-          + "\(position.step + 1): \(crew.name(of: idle.peer)) computes them too",
+          + "\(position.step + 1): \(crew.name(of: idle)) computes them too",
         [
-          "worker": .text(crew.name(of: late.peer)), "by": .text(crew.name(of: idle.peer)),
+          "worker": .text(crew.name(of: late.peer)), "by": .text(crew.name(of: idle)),
           "lanes": .integer(part.count),
         ]))
-    deadline = clock.now + Self.leastDelay
+    look(at: clock.now + Self.leastDelay)
   }
 
   // MARK: Answers

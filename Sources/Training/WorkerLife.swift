@@ -103,6 +103,7 @@ package struct WorkerLife {
   ) throws -> WorkerEndpoint {
     let deadline = ContinuousClock.now + wait
     var next = ContinuousClock.now + pause
+    var isAnnounced = false
     while true {
       while .now < next {
         if isInterrupted() { throw Self.interrupted }
@@ -117,6 +118,8 @@ package struct WorkerLife {
           memory: memory, timeout: max(.milliseconds(1), min(.seconds(2), deadline - .now)))
       } catch {
         guard error.code == .unanswered else { throw error }
+        if !isAnnounced { announce("\(error); trying for \(wait)") }
+        isAnnounced = true
         if .now >= deadline {
           throw TrainingError(.unavailable, "\(error) (tried for \(wait))")
         }

@@ -31,8 +31,8 @@ struct Step: ParsableCommand {
   var json = false
 
   func validate() throws {
-    guard clips > 0, inferenceClips > 0, passes > 0 else {
-      throw ValidationError("--clips, --inference-clips and --passes must be positive")
+    guard [clips, inferenceClips, passes].allSatisfy((1...65_536).contains) else {
+      throw ValidationError("--clips, --inference-clips and --passes must be from 1 to 65536")
     }
     guard only == nil || networks.networks.count == 1 else {
       throw ValidationError("--only measures one --network")

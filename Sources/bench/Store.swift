@@ -37,9 +37,13 @@ struct StoreBench: ParsableCommand {
     guard keep == nil || data == nil && !json else {
       throw ValidationError("--keep makes a store and measures none: not with --data or --json")
     }
-    guard clips > 0, validation > 0, lanes > 0, clipsPerLane > 0, lanes <= 65_536 else {
+    let some = 1...100_000_000
+    guard some.contains(clips), some.contains(validation), (1...65_536).contains(lanes),
+      (1...65_536).contains(clipsPerLane)
+    else {
       throw ValidationError(
-        "--clips, --validation, --lanes and --clips-per-lane must be positive, lanes at most 65536")
+        "--clips and --validation must be from 1 to 100000000, --lanes and --clips-per-lane to 65536"
+      )
     }
   }
 

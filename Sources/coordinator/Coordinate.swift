@@ -118,12 +118,16 @@ import Training
   /// Not `validate()`, which would speak before the parser does: of missing workers when `--workers`
   /// is misspelt.
   private func check() throws {
-    guard workers >= 0, awaited >= 0, workers + awaited > 0 else {
+    guard workers >= 0, awaited >= 0, workers > 0 || awaited > 0 else {
       throw ValidationError(
         "a run needs at least one worker: --workers 4 starts four here, --await 4 waits for four")
     }
-    guard workers + awaited <= 1024 else {
-      throw ValidationError("at most 1024 workers; this asks for \(workers + awaited)")
+    guard workers <= 1024, awaited <= 1024 - workers else {
+      throw ValidationError(
+        "at most 1024 workers; this asks for \(workers) here and \(awaited) elsewhere")
+    }
+    for (flag, path) in [("--run", folder), ("--resume", resume)] where path?.isEmpty == true {
+      throw ValidationError("\(flag) is empty: it needs the path of a run's folder")
     }
     if let threads, !(1...1024).contains(threads) {
       throw ValidationError("--threads must be from 1 to 1024, not \(threads)")
@@ -189,6 +193,11 @@ import Training
     if let memory { session.memory = memory }
     let keys = try keys.map { try KeyFolder($0).coordinatorKeys() }
     session.transport = ZeroMQTransport(keys: keys)
+    if let admitted = keys?.admitted, admitted.isEmpty, workers == 0, let folder = admitted.folder {
+      Program.say(
+        "warning: \(folder) is empty: nobody can join before a worker's public key lies there (tutti "
+          + "keygen --worker NAME puts one)")
+    }
     // Nobody else has it, and nobody finds it on a disk or in a command line.
     let credentials = try keys?.makeCredentials(for: "local")
     if let http, !http.isLocal {

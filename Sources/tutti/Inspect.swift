@@ -21,7 +21,9 @@ struct Inspect: ParsableCommand {
   var digest = false
 
   func validate() throws {
-    guard tags > 0 else { throw ValidationError("--tags must be positive, not \(tags)") }
+    guard (1...65_536).contains(tags) else {
+      throw ValidationError("--tags must be from 1 to 65536, not \(tags)")
+    }
   }
 
   func run() throws {

@@ -29,6 +29,7 @@ struct Keygen: ParsableCommand {
   var onHost = false
 
   func validate() throws {
+    guard !keys.isEmpty else { throw ValidationError("--keys is empty: it needs a folder's path") }
     for name in worker where !AllowList.isName(name) {
       throw ValidationError(
         "--worker \(name): a name has at most 64 letters, digits and - _ . and does not begin with ."

@@ -28,6 +28,6 @@ struct LargeStoreTests {
   @Test("numbers that make no store are refused", arguments: ["--clips", "--lanes"])
   func refused(option: String) throws {
     let ending = try Program.run("bench", ["store", option, "0"])
-    #expect(ending.code == 64 && ending.errors.contains("must be positive"))
+    #expect(ending.code == 64 && ending.errors.contains("must be from 1"))
   }
 }

@@ -174,7 +174,9 @@ import Training
     add(3, other, part: 8)
     add(4, one, part: 8)
     add(5, other, part: 9, isAhead: false)
+    #expect(!queue.isAwaited(by: one) && queue.isAwaited(by: other))
     add(6, one, part: 8, count: 0, isAhead: false)
+    #expect(queue.isAwaited(by: one))
     var tickets: [UInt64] = []
     while let (peer, fetch) = queue.next() {
       tickets.append(fetch.ticket)

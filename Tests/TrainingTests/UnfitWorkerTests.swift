@@ -62,6 +62,67 @@ struct UnfitWorkerTests {
     #expect(said.withLock { $0 }.contains(reason))
   }
 
+  @Test("that shows signs of life and never answers does not hold the run still")
+  func mute() throws {
+    let folder = try TemporaryFolder()
+    let store = try SyntheticStore().write(folder / "store")
+    let reference = InProcessRun(
+      configuration: InProcessTrainingTests.configuration, store: store.directory.path,
+      folder: folder / "reference")
+    _ = try reference.run()
+    let transport = InProcessTransport()
+    var session = RunSession(
+      configuration: InProcessTrainingTests.configuration, store: store.directory, workers: 2)
+    session.folder = folder / "run"
+    session.address = "*"
+    session.transport = transport
+    session.patience = .seconds(60)
+    session.allowsMixedProcessors = true
+    session.output = ProgressDisplay.Output(isTerminal: false, width: { 200 }, write: { _ in })
+    let ended = DispatchGroup()
+    session.launch = { launching in
+      for isMute in [true, false] {
+        ended.enter()
+        Thread.detachNewThread {
+          defer { ended.leave() }
+          guard
+            let endpoint = try? WorkerEndpoint(
+              connectingTo: launching.address, over: transport,
+              hello: WorkerLife.hello(threads: 1))
+          else { return }
+          let life = WorkerLife(store: store.directory.path, threads: 1, sharesCores: true) { _ in }
+          if isMute { try? Self.listen(endpoint) } else { try? life.serve(endpoint) }
+          endpoint.close()
+        }
+      }
+    }
+    let outcome = try session.run()
+    ended.wait()
+    #expect(outcome.position.step > 3)
+    let run = InProcessRun(
+      configuration: InProcessTrainingTests.configuration, store: store.directory.path,
+      folder: folder / "run")
+    #expect(try run.bytes == reference.bytes)
+    // Whom it was late with is one step: in the others it has no lanes.
+    let log = try String(contentsOfFile: folder / "run/metrics.jsonl", encoding: .utf8)
+    let late = log.split(separator: "\n").filter {
+      $0.contains("\"event\":\"duplicate\"") && $0.contains("\"lanes\"")
+    }
+    let steps = Set(late.compactMap { $0.firstMatch(of: /of step (\d+)/)?.1 })
+    #expect(steps == ["1"], "\(late)")
+  }
+
+  /// A worker that is ready for ever.
+  private static func listen(_ endpoint: WorkerEndpoint) throws {
+    while true {
+      switch try endpoint.receive(timeout: .seconds(60)) {
+      case .message(.welcome): try endpoint.send(.ready(proofHash: 0x123))
+      case .message(.bye), .lost, nil: return
+      default: continue
+      }
+    }
+  }
+
   @Test("whose store was made with other features names the setting, and both values")
   func otherFeatures() throws {
     let folder = try TemporaryFolder()
