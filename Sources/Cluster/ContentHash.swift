@@ -8,7 +8,7 @@ import CXXHash
 /// The XXH3 hash of a vector's bytes: equal exactly when the bits are (−0 differs from 0, NaNs count).
 package func contentHash(_ values: Span<Float>) -> UInt64 {
   values.withUnsafeBufferPointer {
-    XXH3_64bits($0.baseAddress, $0.count * MemoryLayout<Float>.size)
+    xxh3($0.baseAddress, $0.count * MemoryLayout<Float>.size)
   }
 }
 
@@ -28,7 +28,7 @@ package func copyAndHash(
       let block = start..<min(start + 16_384, source.count)
       let copy = UnsafeMutableBufferPointer(rebasing: target[block])
       _ = copy.update(fromContentsOf: UnsafeBufferPointer(rebasing: source[block]))
-      XXH3_64bits_update(state, copy.baseAddress, copy.count * MemoryLayout<Float>.size)
+      xxh3_update(state, copy.baseAddress, copy.count * MemoryLayout<Float>.size)
     }
   }
   return XXH3_64bits_digest(state)
@@ -36,6 +36,6 @@ package func copyAndHash(
 
 /// The checksum of a frame: over the header's bytes, then, seeded with that, over the payload's.
 func frameChecksum(header: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer) -> UInt64 {
-  let seed = XXH3_64bits(header.baseAddress, header.count)
-  return XXH3_64bits_withSeed(payload.baseAddress, payload.count, seed)
+  let seed = xxh3(header.baseAddress, header.count)
+  return xxh3_with_seed(payload.baseAddress, payload.count, seed)
 }

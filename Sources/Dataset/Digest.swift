@@ -41,7 +41,7 @@ struct Digest {
 
 /// XXH3, 64 bits: finds accidents, at about the speed of memory. It is no protection from malice.
 func checksum(_ bytes: UnsafeRawBufferPointer, seed: UInt64 = 0) -> UInt64 {
-  XXH3_64bits_withSeed(bytes.baseAddress, bytes.count, seed)
+  xxh3_with_seed(bytes.baseAddress, bytes.count, seed)
 }
 
 /// 16 hexadecimal digits.

@@ -215,7 +215,8 @@ final class StepWork: CrewWork {
       }
       guard let late else { continue }
       let lanes = Double(max(crew.lanes(of: late.peer), late.lanes.count))
-      let exchange = crew.exchangeSeconds(of: late.peer).map { Duration.seconds(Self.patience * $0) }
+      let exchange = crew.exchangeSeconds(of: late.peer)
+        .map { Duration.seconds(Self.patience * $0) }
       let due =
         start + Self.leastDelay + (exchange ?? Self.newcomersTime)
         + .seconds(Self.patience * typical * lanes)

@@ -114,8 +114,8 @@ extension Target {
     frame.withUnsafeMutableBytes { bytes in
       let payload = UnsafeRawBufferPointer(rebasing: bytes[FrameHeader.byteCount...])
       bytes.storeBytes(of: UInt32(payload.count).littleEndian, toByteOffset: 60, as: UInt32.self)
-      let seed = XXH3_64bits(bytes.baseAddress, 80)
-      let checksum = XXH3_64bits_withSeed(payload.baseAddress, payload.count, seed)
+      let seed = xxh3(bytes.baseAddress, 80)
+      let checksum = xxh3_with_seed(payload.baseAddress, payload.count, seed)
       bytes.storeBytes(of: checksum.littleEndian, toByteOffset: 80, as: UInt64.self)
     }
     return frame

@@ -70,7 +70,7 @@ extension Target {
       let sealed = lines.map { line -> [UInt8] in
         guard line.count > 17 else { return Array(line) }
         let json = Array(line.dropFirst(17))
-        let checksum = String(XXH3_64bits(json, json.count), radix: 16)
+        let checksum = String(xxh3(json, json.count), radix: 16)
         let digits = String(repeating: "0", count: 16 - checksum.count) + checksum + " "
         return Array(digits.utf8) + json
       }

@@ -81,7 +81,7 @@ struct StoreInput {
     var checksums: [UInt64] = []
     for clip in 0..<clips {
       let bytes = Array(features.dropFirst(clip * clipBytes).prefix(clipBytes))
-      checksums.append(bytes.withUnsafeBytes { XXH3_64bits($0.baseAddress, $0.count) })
+      checksums.append(bytes.withUnsafeBytes { xxh3($0.baseAddress, $0.count) })
       sealed.sealRecord(
         clip, at: Self.headerBytes + clip * recordBytes, count: recordBytes,
         features: checksums[clip], text: Self.headerBytes + clips * recordBytes)
@@ -106,9 +106,9 @@ struct StoreInput {
         id + path <= table.count - textStart - offset
       else { return }
       let text = UnsafeRawBufferPointer(table)[(textStart + offset)...].prefix(id + path)
-      let seed = XXH3_64bits_withSeed(table.baseAddress! + start + 8, count - 8, UInt64(clip))
+      let seed = xxh3_with_seed(table.baseAddress! + start + 8, count - 8, UInt64(clip))
       let checksum = UnsafeRawBufferPointer(rebasing: text).baseAddress.map {
-        XXH3_64bits_withSeed($0, id + path, seed)
+        xxh3_with_seed($0, id + path, seed)
       }
       table.storeBytes(of: checksum ?? 0, toByteOffset: start, as: UInt64.self)
     }
