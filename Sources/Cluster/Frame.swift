@@ -60,9 +60,13 @@ package struct FrameHeader: Equatable {
     store(UInt32(chunkBytes), at: 60)
     store(UInt64(totalBytes), at: 64)
     store(UInt64(chunkOffset), at: 72)
+    let payload = UnsafeMutableRawBufferPointer(rebasing: frame[Self.byteCount...])
+    payload.copyMemory(from: chunk)
     let header = UnsafeRawBufferPointer(rebasing: frame[..<Self.checksumOffset])
-    store(frameChecksum(header: header, payload: chunk), at: Self.checksumOffset)
-    UnsafeMutableRawBufferPointer(rebasing: frame[Self.byteCount...]).copyMemory(from: chunk)
+    // Of the copy: the chunk may be of weights that nobody needs any more, and change (see `ParameterRooms`).
+    store(
+      frameChecksum(header: header, payload: UnsafeRawBufferPointer(payload)),
+      at: Self.checksumOffset)
   }
 
   /// Reads and checks a frame's header; the chunk is what follows it. Allocates nothing that the frame
